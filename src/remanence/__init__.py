@@ -1,0 +1,35 @@
+"""Remanence: a memory operating system for language-model applications.
+
+::
+
+    from remanence import Memory
+
+    with Memory("life.rem") as memory:
+        memory.add("The office moved to Lisbon in May 2024.")
+        print(memory.recall("Where is the office?")[0].cube.text)
+"""
+
+from remanence.cubes import Form, Hit, Hits, Kind, MemCube, Page, Provenance, Reason, Scope, State, Why
+from remanence.errors import RemanenceError
+from remanence.forget.pipeline import Erasure
+from remanence.memory import Memory, Stats
+from remanence.settings import Settings
+
+__all__ = [
+    "Erasure",
+    "Form",
+    "Hit",
+    "Hits",
+    "Kind",
+    "MemCube",
+    "Memory",
+    "Page",
+    "Provenance",
+    "Reason",
+    "RemanenceError",
+    "Scope",
+    "Settings",
+    "State",
+    "Stats",
+    "Why",
+]

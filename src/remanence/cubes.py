@@ -1,0 +1,233 @@
+"""The shared nouns. Every room speaks in these, and they are frozen: change makes a new version, never an edit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+DEFAULT_SPACE = "default"
+
+
+class Form(StrEnum):
+    """The three forms of a memory. Only TEXT is written so far."""
+
+    TEXT = "text"
+    ACTIVATION = "activation"
+    PARAMETRIC = "parametric"
+
+
+class Kind(StrEnum):
+    """What a cube is about; `recall(kinds=…)` filters on it."""
+
+    MESSAGE = "message"
+    FACT = "fact"
+    EVENT = "event"
+    PREFERENCE = "preference"
+    PROCEDURE = "procedure"
+    DOCUMENT = "document"
+    QA = "qa"
+
+
+class State(StrEnum):
+    """Where a version stands in its life."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    """Superseded by a later version; kept for `history` and `as_of`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose memory it is. `space` is the tenant and the isolation boundary; the others are filters inside it."""
+
+    space: str = DEFAULT_SPACE
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a cube comes from."""
+
+    source: str = "api"
+    """`api`, `file:<path>`, `import`, or whatever the caller names."""
+    author: str | None = None
+    """Who said or wrote it: the speaker of a message."""
+    role: str = "user"
+    """user, assistant, system, tool or document."""
+    observed_at: datetime | None = None
+    """When it was said or written. A time without a zone is read as UTC where it has to be compared."""
+    method: str = "raw"
+    """`raw`: the text as it came. `corrected`: a caller's correction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemCube:
+    """One governed memory. `id` names the memory and stays; `version` counts its corrections from 1."""
+
+    id: str
+    version: int
+    text: str
+    kind: Kind
+    scope: Scope
+    provenance: Provenance
+    recorded_at: datetime
+    """When the store learned this version (UTC)."""
+    valid_from: datetime
+    """From when on this version holds in the world: when it was said, or corrected."""
+    valid_to: datetime | None = None
+    """Until when it held: set when a correction takes over."""
+    superseded_at: datetime | None = None
+    """When the store learned that it no longer holds (UTC)."""
+    state: State = State.ACTIVE
+    form: Form = Form.TEXT
+    about: str | None = None
+    """The entity that the text is about: a document's title, a record's subject."""
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The caller's own data, kept as it came."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field as JSON types, in a fixed order: the line of an export and the answer of `--json`."""
+        scope, origin = self.scope, self.provenance
+        return {
+            "id": self.id, "version": self.version, "form": self.form.value, "kind": self.kind.value,
+            "state": self.state.value, "text": self.text, "about": self.about,
+            "space": scope.space, "user": scope.user, "agent": scope.agent, "session": scope.session,
+            "source": origin.source, "author": origin.author, "role": origin.role, "method": origin.method,
+            "observed_at": _iso(origin.observed_at), "recorded_at": _iso(self.recorded_at),
+            "valid_from": _iso(self.valid_from), "valid_to": _iso(self.valid_to),
+            "superseded_at": _iso(self.superseded_at), "meta": dict(self.meta),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MemCube:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            A field is missing or malformed; the caller says which file or row it came from.
+        """
+        return cls(
+            id=str(data["id"]), version=int(data["version"]), text=str(data["text"]), kind=Kind(data["kind"]),
+            scope=Scope(space=data["space"], user=data["user"], agent=data["agent"], session=data["session"]),
+            provenance=Provenance(
+                source=data["source"], author=data["author"], role=data["role"],
+                observed_at=_moment(data["observed_at"]), method=data["method"],
+            ),
+            recorded_at=datetime.fromisoformat(data["recorded_at"]),
+            valid_from=datetime.fromisoformat(data["valid_from"]), valid_to=_moment(data["valid_to"]),
+            superseded_at=_moment(data["superseded_at"]), state=State(data["state"]), form=Form(data["form"]),
+            about=data["about"], meta=dict(data["meta"]),
+        )  # fmt: skip
+
+    def sealed_bytes(self) -> bytes:
+        """The canonical bytes of what never changes in a version: what the journal commits to.
+
+        `state`, `valid_to` and `superseded_at` are left out: a correction sets them, and the journal records the correction.
+        """
+        data = self.to_json()
+        for name in ("state", "valid_to", "superseded_at"):
+            del data[name]
+        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What recall looks a version up by. All of it is derived from the text and can be built again."""
+
+    terms: bytes
+    """`language.tokens.pack_terms`: hashed stems and their counts."""
+    dates: bytes
+    """Windows that the text names: float64 pairs [lo, hi) in POSIX seconds."""
+    flags: int
+    """Bits: ENDS_WITH_QUESTION, HAS_TIME."""
+    vector: bytes | None = None
+    """The unit embedding as little-endian float16, or None where no embedder was at hand."""
+
+
+ENDS_WITH_QUESTION = 1
+HAS_TIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that is ready to be written: the cube, its keys, and the mark that tells a repetition."""
+
+    cube: MemCube
+    keys: Keys
+    mark: bytes | None
+    """Keyed digest of source and content; None for a correction, which is never a repetition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One channel's part in a hit."""
+
+    channel: str
+    rank: int | None
+    """1 is the best of all candidates; None where the channel does not rank (a prior)."""
+    value: float
+    """The channel's own score: BM25, a dot product, days of distance …"""
+    contribution: float
+    """What it added to the hit's score."""
+    words: str
+
+    def __str__(self) -> str:
+        """Words first, then numbers."""
+        rank = "" if self.rank is None else f", rank {self.rank}"
+        return f"{self.words}{rank} ({self.contribution:+.2f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a cube was recalled: one reason for each channel that spoke, strongest first."""
+
+    reasons: tuple[Reason, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return "; ".join(map(str, self.reasons)) or "not explained"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A recalled cube. Scores compare within one call only."""
+
+    cube: MemCube
+    score: float
+    why: Why = field(default_factory=Why)
+
+
+class Hits(list[Hit]):
+    """The hits of one recall, best first, with `notes` on what the call could not do."""
+
+    def __init__(self, hits: list[Hit] | None = None, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(hits or [])
+        self.notes = notes
+
+
+class Page(list[MemCube]):
+    """Some cubes, oldest first, and the cursor that `list(after=…)` goes on from; None at the end."""
+
+    def __init__(self, cubes: list[MemCube], cursor: str | None) -> None:
+        super().__init__(cubes)
+        self.cursor = cursor
+
+
+def posix(moment: datetime) -> float:
+    """POSIX seconds of a moment; without a zone it is read as UTC."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

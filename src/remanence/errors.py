@@ -1,0 +1,125 @@
+"""Everything Remanence raises. Each message says what happened and what to do next.
+
+RemanenceError
+├── InputError (ValueError)          what was passed cannot be used; nothing was written
+│   ├── InputTooLargeError           over a limit of `Settings`
+│   ├── IdempotencyConflictError     the same key came with other content
+│   └── UnreadableFileError          a file that `ingest` or `import` cannot turn into cubes
+├── NotFoundError (LookupError)
+│   ├── UnknownCubeError             no cube has this id (or it was forgotten)
+│   └── UnknownSpaceError            nothing was ever written to this space
+├── StoreError
+│   ├── NotAStoreError               the file is something else, or this kind of store is not built yet
+│   ├── StoreTooNewError             written by a later release
+│   ├── StoreBusyError               another process held the write lock for too long
+│   ├── StoreFullError               no room left on the disk; what was acknowledged is safe
+│   ├── StoreUnwritableError         the file or its folder refuses writes
+│   ├── StoreDamagedError            the file fails its own checks
+│   └── StoreClosedError             used after `close`
+├── ForgetIncompleteError            a trace could not be removed or not be ruled out
+├── ModelError
+│   ├── ModelMissingError            the weights are not on this machine
+│   ├── ModelDamagedError            the weights are not the ones they claim to be
+│   ├── EmbedderMismatchError        the store was built with another embedder
+│   └── EndpointError                a remote model refused, failed or answered nonsense
+└── MissingExtraError (ImportError)  an optional part is not installed
+"""
+
+from __future__ import annotations
+
+
+class RemanenceError(Exception):
+    """The root. `what` happened, and the `next_step` for the caller."""
+
+    def __init__(self, what: str, next_step: str = "") -> None:
+        self.what = what
+        self.next_step = next_step
+        super().__init__(f"{what} {next_step}".strip())
+
+
+class InputError(RemanenceError, ValueError):
+    """What was passed cannot be used. Nothing was written."""
+
+
+class InputTooLargeError(InputError):
+    """A text, a question, a batch or a file is over a limit of `Settings`."""
+
+
+class IdempotencyConflictError(InputError):
+    """An idempotency key was used again with other content."""
+
+
+class UnreadableFileError(InputError):
+    """A file cannot be turned into cubes."""
+
+
+class NotFoundError(RemanenceError, LookupError):
+    """Something was named that the store does not hold."""
+
+
+class UnknownCubeError(NotFoundError):
+    """No cube has this id, or it was forgotten."""
+
+
+class UnknownSpaceError(NotFoundError):
+    """Nothing was ever written to this space."""
+
+
+class StoreError(RemanenceError):
+    """The store could not do its work."""
+
+
+class NotAStoreError(StoreError):
+    """The location does not hold a Remanence store."""
+
+
+class StoreTooNewError(StoreError):
+    """The file was written by a later release."""
+
+
+class StoreBusyError(StoreError):
+    """Another process held the write lock for longer than `Settings.busy_timeout`."""
+
+
+class StoreFullError(StoreError):
+    """No room is left on the disk. What was acknowledged before is safe."""
+
+
+class StoreUnwritableError(StoreError):
+    """The file or its folder refuses writes."""
+
+
+class StoreDamagedError(StoreError):
+    """The file fails its own checks."""
+
+
+class StoreClosedError(StoreError):
+    """The memory was used after `close`."""
+
+
+class ForgetIncompleteError(RemanenceError):
+    """A trace of an erased cube could not be removed, or its absence could not be shown."""
+
+
+class ModelError(RemanenceError):
+    """A model could not do its work."""
+
+
+class ModelMissingError(ModelError):
+    """The weights are not on this machine."""
+
+
+class ModelDamagedError(ModelError):
+    """The files of a model are not the ones they claim to be."""
+
+
+class EmbedderMismatchError(ModelError):
+    """The store was built with another embedder than the one in use."""
+
+
+class EndpointError(ModelError):
+    """A remote model refused, failed, or answered something else than the protocol says."""
+
+
+class MissingExtraError(RemanenceError, ImportError):
+    """An optional part is not installed."""

@@ -1,0 +1,88 @@
+"""Settings: one frozen value, and the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from remanence.errors import InputError
+
+Precision = Literal["int8", "fp32"]
+Durability = Literal["full", "normal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a `Memory` behaves. Every field has a default that works; times are in seconds, sizes in characters or bytes.
+
+    Each field can also be set through the environment: `REMANENCE_` and its name in capitals.
+    """
+
+    store: str = "memory.rem"
+    """Where the memory lives when no location is given."""
+    embedder: str = "minilm"
+    """`minilm`, `hashing`, `none`, a folder, a hub name such as `sentence-transformers/all-MiniLM-L6-v2`, or the
+    http(s) URL of an OpenAI-compatible endpoint, with the model after `#`: `http://localhost:11434/v1#nomic-embed-text`."""
+    precision: Precision = "fp32"
+    """Arithmetic of a local embedder. Part of its fingerprint: a store keeps to one."""
+    embedder_key: str = ""
+    """Bearer token for an embedding endpoint. Never written to the store, never printed."""
+    models_dir: Path = Path("~/.cache/remanence/models")
+    """Where `remanence models fetch` puts what comes from a hub."""
+    hub: str = "https://huggingface.co"
+    """Where hub names are fetched from. Nothing is fetched unless `remanence models fetch` is called."""
+    durability: Durability = "full"
+    """`full` syncs the disk at every commit; `normal` may lose the last commits when the power fails, never on a crash."""
+    busy_timeout: float = 30.0
+    """How long a write waits for another process before `StoreBusyError`."""
+    commit_every: int = 256
+    """Messages per transaction in a long `add` or `ingest`."""
+    max_text: int = 1_000_000
+    """Characters of one cube."""
+    max_question: int = 32_000
+    """Characters of one question."""
+    max_file: int = 64_000_000
+    """Bytes of one file to ingest or import line."""
+    max_meta: int = 64_000
+    """Bytes of one cube's `meta` as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check every field once, here, so that nothing else has to."""
+        for name, allowed in (("precision", get_args(Precision)), ("durability", get_args(Durability))):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
+        for name in ("commit_every", "max_text", "max_question", "max_file", "max_meta"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a whole number of at least 1.")
+        if self.busy_timeout < 0:
+            raise InputError(f"busy_timeout is {self.busy_timeout!r}.", "Use seconds, 0 or more.")
+        object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Defaults, overridden by `REMANENCE_*` variables.
+
+        Raises
+        ------
+        InputError
+            A variable holds something that its field cannot.
+        """
+        environ = os.environ if environ is None else environ
+        found: dict[str, object] = {}
+        for field in fields(cls):
+            text = environ.get(f"REMANENCE_{field.name.upper()}")
+            if text is None:
+                continue
+            try:
+                found[field.name] = _CASTS.get(str(field.type), str)(text)
+            except ValueError as error:
+                raise InputError(
+                    f"REMANENCE_{field.name.upper()} is {text!r}.", f"It has to be a {field.type}."
+                ) from error
+        return cls(**found)  # pyright: ignore[reportArgumentType]
+
+
+_CASTS = {"int": int, "float": float, "Path": Path}
