@@ -1,0 +1,1 @@
+"""What both writing and recalling need to know of language: tokens, dates, names."""

@@ -1,0 +1,43 @@
+"""From a cube to what recall looks it up by. One place, so that writing and `verify` cannot differ."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube
+from remanence.language import dates, tokens
+
+_PAIR = struct.Struct("<2d")
+
+
+def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
+    """The keys of a cube, with a vector that was made elsewhere."""
+    flags = ENDS_WITH_QUESTION * cube.text.rstrip().endswith("?") | HAS_TIME * dates.has_time_expression(cube.text)
+    return Keys(
+        terms=tokens.pack_terms(tokens.hashes(lexical_text(cube))),
+        dates=pack_windows(dates.mentioned(cube.text, cube.provenance.observed_at)),
+        flags=flags,
+        vector=vector,
+    )
+
+
+def lexical_text(cube: MemCube) -> str:
+    """The words of a cube: its title or its speaker, then its text."""
+    head = cube.about or cube.provenance.author
+    return f"{head}\n{cube.text}" if head else cube.text
+
+
+def embedded_text(cube: MemCube) -> str:
+    """What the embedder reads: a document with its title, a message as it was said."""
+    return f"{cube.about}\n{cube.text}" if cube.about else cube.text
+
+
+def pack_windows(windows: Sequence[dates.Window]) -> bytes:
+    """float64 pairs, little-endian."""
+    return b"".join(_PAIR.pack(window.lo, window.hi) for window in windows)
+
+
+def unpack_windows(packed: bytes) -> list[dates.Window]:
+    """The inverse of `pack_windows`."""
+    return [dates.Window(*pair) for pair in _PAIR.iter_unpack(packed)]
