@@ -1,0 +1,64 @@
+"""The hash-chained journal: it commits to every version without holding a word of it.
+
+An entry keeps `HMAC(salt, sealed bytes)`; the salt lives in the version's row. When the row is erased the salt goes too,
+and nobody can confirm a guess of the text from the journal, while the chain itself stays unbroken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from remanence.cubes import Keys, MemCube
+
+GENESIS = bytes(32)
+
+
+class Entry(NamedTuple):
+    """One journal row, in the order of its columns."""
+
+    entry: int
+    at: str
+    op: str
+    space: int
+    root: int
+    seq: int
+    id: str
+    version: int
+    commitment: bytes
+    hash: bytes = b""
+
+    def chained(self, previous: bytes) -> bytes:
+        """SHA-256 over the previous entry's hash and this entry's fields."""
+        fields = [*self[:8], self.commitment.hex()]
+        return hashlib.sha256(previous + json.dumps(fields, separators=(",", ":")).encode()).digest()
+
+
+def commit_to(cube: MemCube, salt: bytes) -> bytes:
+    """The commitment to a version."""
+    return hmac.digest(salt, cube.sealed_bytes(), "sha256")
+
+
+def seal(keys: Keys) -> bytes:
+    """A digest of derived keys, so that a damaged vector is noticed without embedding the text again."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (keys.terms, keys.dates, bytes((keys.flags,)), keys.vector or b""):
+        digest.update(len(part).to_bytes(4, "little") + part)
+    return digest.digest()
+
+
+def append(
+    connection: sqlite3.Connection, op: str, place: tuple[int, int, int], cube: MemCube, commitment: bytes
+) -> None:
+    """Add an entry, inside the caller's transaction. `place` is the version's (space, root, seq)."""
+    last = connection.execute("SELECT entry, hash FROM journal ORDER BY entry DESC LIMIT 1").fetchone()
+    number, previous = last or (0, GENESIS)
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    entry = Entry(number + 1, at, op, *place, cube.id, cube.version, commitment)
+    connection.execute(
+        "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*entry[:9], entry.chained(previous))
+    )

@@ -1,0 +1,78 @@
+"""Cubes ↔ rows."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+
+from remanence.cubes import Draft, Keys, MemCube
+from remanence.errors import StoreDamagedError, UnknownCubeError
+from remanence.store.journal import commit_to, seal
+
+_FIELDS = (
+    "id", "version", "form", "kind", "state", "text", "about", "user", "agent", "session", "source", "author", "role",
+    "method", "observed_at", "recorded_at", "valid_from", "valid_to", "superseded_at",
+)  # fmt: skip
+"""Columns named as in `MemCube.to_json`; `space` and `meta` need more than a copy."""
+
+CUBE = ", ".join(f"c.{name}" for name in _FIELDS) + ", c.meta, s.name"
+"""The columns that `cube_of` reads, for `FROM cubes c JOIN spaces s ON s.number = c.space`."""
+CUBES = "cubes c JOIN spaces s ON s.number = c.space"
+KEYS = "k.terms, k.dates, k.flags, k.vector"
+INDEX = (
+    "c.seq, c.root, c.kind, c.user, c.agent, c.session, c.author, c.role, c.source, c.about, "
+    "c.observed_at, c.valid_from, c.valid_to, " + KEYS
+)
+"""The columns of `IndexRow`."""
+
+_INSERT = (
+    f"INSERT INTO cubes ({', '.join(_FIELDS)}, meta, space, root, salt, mark) "
+    f"VALUES ({', '.join('?' * (len(_FIELDS) + 5))})"
+)
+
+
+def cube_of(row: tuple[object, ...]) -> MemCube:
+    """The cube in a row of `CUBE`.
+
+    Raises
+    ------
+    StoreDamagedError
+        The row does not hold a cube.
+    """
+    data = dict(zip(_FIELDS, row, strict=False))
+    try:
+        return MemCube.from_json({**data, "meta": json.loads(str(row[-2])), "space": row[-1]})
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreDamagedError(
+            f"The row of cube {data.get('id')!r} is malformed: {error}.", "Restore a backup."
+        ) from error
+
+
+def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int | None) -> tuple[int, bytes]:
+    """Write a version and its keys. Returns its seq and the commitment for the journal; `root=None` starts a memory."""
+    data = draft.cube.to_json()
+    salt = secrets.token_bytes(16)
+    values = [data[name] for name in _FIELDS]
+    values += [json.dumps(data["meta"], ensure_ascii=False, separators=(",", ":")), space, root or 0, salt, draft.mark]
+    seq = connection.execute(_INSERT, values).lastrowid
+    assert seq is not None
+    if root is None:
+        connection.execute("UPDATE cubes SET root = seq WHERE seq = ?", (seq,))
+    insert_keys(connection, seq, space, draft.keys)
+    return seq, commit_to(draft.cube, salt)
+
+
+def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys) -> None:
+    """Write or replace the keys of a version."""
+    connection.execute(
+        "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (seq, space, keys.terms, keys.dates, keys.flags, keys.vector, seal(keys)),
+    )
+
+
+def unknown(cube_id: str) -> UnknownCubeError:
+    """The error for an id that no row has."""
+    return UnknownCubeError(
+        f"No cube has the id {cube_id!r}.", "It may have been forgotten; list() shows what is there."
+    )

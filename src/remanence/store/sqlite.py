@@ -1,0 +1,346 @@
+"""The embedded store: one SQLite file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from remanence.cubes import Draft, Keys, MemCube, Page
+from remanence.errors import IdempotencyConflictError, InputError, StoreError
+from remanence.settings import Settings
+from remanence.store import journal, rows
+from remanence.store.connections import Connections
+from remanence.store.erasure import erase, residue, scrub
+from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.verification import verify
+
+_MANY = 500  # SQLite takes a bounded number of parameters per statement
+
+
+class SQLiteStore:
+    """`protocol.Store` on one file, or on `:memory:`."""
+
+    def __init__(self, location: str | Path, settings: Settings) -> None:
+        self._connections = Connections(str(location), settings)
+        self._space_numbers: dict[str, int] = {}
+        self._secret: bytes | None = None
+        if self.note("scrub") is not None:  # an erasure was cut off between its commit and its clean-up
+            self.scrub()
+
+    @property
+    def location(self) -> str:
+        return self._connections.location
+
+    def close(self) -> None:
+        self._connections.close()
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def append(
+        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = ()
+    ) -> list[str]:
+        ids: list[str] = []
+        if replay is None and all(isinstance(item, str) for item in items):
+            return [str(item) for item in items]  # nothing to write: spare the disk a sync
+        with self._connections.write() as connection:
+            for draft in items:
+                if isinstance(draft, str):
+                    ids.append(draft)
+                    continue
+                space = self._space_for_writing(connection, draft.cube.scope.space)
+                known = self._known(connection, [draft.mark], space) if draft.mark else {}
+                if draft.mark in known:
+                    ids.append(known[draft.mark])
+                    continue
+                seq, commitment = rows.insert(connection, draft, space, None)
+                journal.append(connection, "add", (space, seq, seq), draft.cube, commitment)
+                ids.append(draft.cube.id)
+            if replay:
+                space = self._space_for_writing(connection, replay.space)
+                values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
+                connection.execute("INSERT OR IGNORE INTO replays VALUES (?, ?, ?, ?, ?)", values)
+        return ids
+
+    def replayed(self, replay: Replay) -> list[str] | None:
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT r.request, r.ids FROM replays r JOIN spaces s ON s.number = r.space WHERE s.name = ? AND r.key = ?",
+                (replay.space, _key(replay)),
+            ).fetchone()
+        if row is None:
+            return None
+        if row[0] != replay.request:
+            raise IdempotencyConflictError(
+                f"The idempotency key {replay.key!r} was used before with other content.",
+                "Use a new key for new content.",
+            )
+        return json.loads(row[1])
+
+    def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
+        with self._connections.read() as connection:
+            number = _space_number(connection, space)
+            return {} if number is None else self._known(connection, marks, number)
+
+    def supersede(self, draft: Draft) -> bool:
+        cube = draft.cube
+        with self._connections.write() as connection:
+            row = connection.execute(
+                "SELECT seq, root, space, version FROM cubes WHERE id = ? AND superseded_at IS NULL", (cube.id,)
+            ).fetchone()
+            if row is None:
+                raise rows.unknown(cube.id)
+            if row[3] + 1 != cube.version:
+                return False
+            connection.execute(
+                "UPDATE cubes SET state = 'archived', valid_to = ?, superseded_at = ? WHERE seq = ?",
+                (cube.valid_from.isoformat(), cube.recorded_at.isoformat(), row[0]),
+            )
+            seq, commitment = rows.insert(connection, draft, row[2], row[1])
+            journal.append(connection, "correct", (row[2], row[1], seq), cube, commitment)
+        return True
+
+    def restore(self, drafts: Sequence[Draft]) -> int:
+        new = 0
+        with self._connections.write() as connection:
+            for draft in drafts:
+                cube = draft.cube
+                row = connection.execute(
+                    f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?", (cube.id, cube.version)
+                ).fetchone()
+                if row is not None:
+                    if rows.cube_of(row) != cube:
+                        raise InputError(
+                            f"Version {cube.version} of cube {cube.id} is in the store with other content.",
+                            "Import into a new file, or forget that cube first.",
+                        )
+                    continue
+                space = self._space_for_writing(connection, cube.scope.space)
+                first = connection.execute("SELECT root FROM cubes WHERE id = ? LIMIT 1", (cube.id,)).fetchone()
+                root = first[0] if first else None
+                seq, commitment = rows.insert(connection, draft, space, root)
+                journal.append(connection, "correct" if first else "add", (space, root or seq, seq), cube, commitment)
+                new += 1
+        return new
+
+    def rekey(self, keys: Mapping[int, Keys]) -> None:
+        with self._connections.write() as connection:
+            for seq, new in keys.items():
+                row = connection.execute("SELECT space FROM cubes WHERE seq = ?", (seq,)).fetchone()
+                if row is not None:  # forgotten meanwhile
+                    rows.insert_keys(connection, seq, row[0], new)
+
+    def set_note(self, name: str, value: str) -> None:
+        with self._connections.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def drop_note(self, name: str) -> None:
+        with self._connections.write() as connection:
+            connection.execute("DELETE FROM notes WHERE name = ?", (name,))
+
+    def _space_for_writing(self, connection: sqlite3.Connection, name: str) -> int:
+        number = _space_number(connection, name)
+        if number is None:
+            number = connection.execute("INSERT INTO spaces (name) VALUES (?)", (name,)).lastrowid
+            assert number is not None
+        return number
+
+    @staticmethod
+    def _known(connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int) -> dict[bytes, str]:
+        found: dict[bytes, str] = {}
+        for at in range(0, len(marks), _MANY):
+            some = marks[at : at + _MANY]
+            holes = ", ".join("?" * len(some))
+            found |= connection.execute(
+                f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ?", (*some, space)
+            ).fetchall()
+        return found
+
+    # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def erase(self, cube_ids: Sequence[str], space: str | None = None) -> Erased:
+        return erase(self._connections, cube_ids, space)
+
+    def scrub(self) -> None:
+        scrub(self._connections)
+
+    def residue(self, traces: Sequence[bytes]) -> list[bytes]:
+        return residue(self._connections, traces)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(self, cube_id: str, space: str | None = None) -> MemCube:
+        return self.versions(cube_id, space)[-1]
+
+    def versions(self, cube_id: str, space: str | None = None) -> list[MemCube]:
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
+                (cube_id, space, space),
+            ).fetchall()
+        if not found:
+            raise rows.unknown(cube_id)
+        return [rows.cube_of(row) for row in found]
+
+    def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
+        conditions = "".join(
+            f" AND c.{name} = ?" for name in filters
+        )  # names come from Memory.list, never from outside
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.root, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL "
+                f"AND c.root > ?{conditions} ORDER BY c.root LIMIT ?",
+                (space, _cursor(after), *filters.values(), limit + 1),
+            ).fetchall()
+        more = len(found) > limit
+        return Page([rows.cube_of(row[1:]) for row in found[:limit]], str(found[limit - 1][0]) if more else None)
+
+    def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
+        found: dict[int, MemCube] = {}
+        with self._connections.read() as connection:
+            for at in range(0, len(seqs), _MANY):
+                some = seqs[at : at + _MANY]
+                holes = ", ".join("?" * len(some))
+                for row in connection.execute(
+                    f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.seq IN ({holes})",
+                    (space, *some),
+                ):
+                    found[row[0]] = rows.cube_of(row[1:])
+        return found
+
+    def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
+        conditions, values = "", []
+        for name, value in meta.items():
+            path = '$."' + name.replace('"', '\\"') + '"'
+            conditions += " AND json_extract(c.meta, ?) IS ?"
+            values += [path, value]
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions} ORDER BY c.seq", (space, *values)
+            ).fetchall()
+        return [row[0] for row in found]
+
+    def everything(self, space: str | None = None) -> Iterator[tuple[MemCube, Keys]]:
+        with self._connections.read() as connection:
+            for row in connection.execute(
+                f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq "
+                "WHERE ? IS NULL OR s.name = ? ORDER BY c.seq",
+                (space, space),
+            ):
+                yield rows.cube_of(row[4:]), Keys(*row[:4])
+
+    def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?", (after, limit)
+            ).fetchall()
+        return [(row[0], rows.cube_of(row[1:])) for row in found]
+
+    def spaces(self) -> list[str]:
+        with self._connections.read() as connection:
+            return [row[0] for row in connection.execute("SELECT name FROM spaces ORDER BY name")]
+
+    def counts(self) -> dict[str, int]:
+        questions = {
+            "cubes": "SELECT count(*) FROM cubes WHERE superseded_at IS NULL",
+            "versions": "SELECT count(*) FROM cubes",
+            "spaces": "SELECT count(*) FROM spaces",
+            "entries": "SELECT count(*) FROM journal",
+            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL",
+            "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+        }
+        with self._connections.read() as connection:
+            return {name: connection.execute(sql).fetchone()[0] for name, sql in questions.items()}
+
+    def sizes(self) -> dict[str, int]:
+        with self._connections.read() as connection:
+            return dict(
+                connection.execute(
+                    "SELECT s.name, count(c.seq) FROM spaces s LEFT JOIN cubes c ON c.space = s.number "
+                    "AND c.superseded_at IS NULL GROUP BY s.number ORDER BY s.name"
+                ).fetchall()
+            )
+
+    def head(self) -> int:
+        with self._connections.read() as connection:
+            return _head(connection)
+
+    @contextmanager
+    def snapshot(self, space: str) -> Generator[tuple[int, Iterator[IndexRow]]]:
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT {rows.INDEX} FROM cubes c JOIN keys k ON k.seq = c.seq WHERE c.space = ? ORDER BY c.root, c.seq",
+                (_space_number(connection, space),),
+            )
+            yield _head(connection), map(IndexRow._make, found)
+
+    def changes(self, space: str, after: int) -> tuple[int, list[Change], dict[int, IndexRow]]:
+        with self._connections.read() as connection:
+            head = _head(connection)
+            number = _space_number(connection, space)
+            entries = connection.execute(
+                "SELECT op, root, seq FROM journal WHERE space = ? AND entry > ? ORDER BY entry", (number, after)
+            ).fetchall()
+            found = connection.execute(
+                f"SELECT {rows.INDEX} FROM journal j JOIN cubes c ON c.seq = j.seq JOIN keys k ON k.seq = j.seq "
+                "WHERE j.space = ? AND j.entry > ?",
+                (number, after),
+            ).fetchall()
+        return head, [Change(*entry) for entry in entries], {row[0]: IndexRow._make(row) for row in found}
+
+    def note(self, name: str) -> str | None:
+        with self._connections.read() as connection:
+            row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def secret(self) -> bytes:
+        if self._secret is None:
+            self._secret = bytes.fromhex(self.note("secret") or "")
+        return self._secret
+
+    def verify(self) -> Checked:
+        return verify(self._connections)
+
+    def backup(self, path: Path) -> None:
+        if path.exists():
+            raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
+        if not path.parent.is_dir():
+            raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
+        with self._connections.read() as connection, closing(sqlite3.connect(path)) as copy:
+            try:
+                connection.backup(copy)
+            except sqlite3.Error as error:
+                path.unlink(missing_ok=True)
+                raise StoreError(f"The backup to {path} failed: {error}.", "Check the room on that disk.") from error
+
+
+def _key(replay: Replay) -> bytes:
+    return hashlib.sha256(replay.key.encode()).digest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _head(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT coalesce(max(entry), 0) FROM journal").fetchone()[0]
+
+
+def _space_number(connection: sqlite3.Connection, name: str) -> int | None:
+    row = connection.execute("SELECT number FROM spaces WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _cursor(after: str | None) -> int:
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise InputError(
+            f"{after!r} is not a cursor.", "Pass the `cursor` of the page before, or None for the first page."
+        )
+    return int(after)
