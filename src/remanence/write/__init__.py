@@ -1,0 +1,1 @@
+"""Text, chats, files → cubes (MemReader)."""

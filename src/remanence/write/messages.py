@@ -1,0 +1,183 @@
+"""What callers pass to `add`, checked: plain text, a message, or a list of either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, cast
+
+from remanence.cubes import Kind
+from remanence.errors import InputError, InputTooLargeError
+from remanence.settings import Settings
+
+_FIELDS = frozenset({"role", "name", "content", "time", "meta", "title", "about", "session", "kind", "source"})
+_ROLES = frozenset({"user", "assistant", "system", "tool", "document"})
+_MAX_NAME = 512  # characters of a name, a title, a session …
+
+Content = str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One checked message."""
+
+    text: str
+    role: str
+    author: str | None
+    about: str | None
+    session: str | None
+    source: str | None
+    kind: Kind
+    time: datetime | None
+    meta: Mapping[str, Any]
+
+
+def messages(content: Content, settings: Settings) -> list[Message]:
+    """Every message in `content`, in order.
+
+    Raises
+    ------
+    InputError
+        A message is empty, of a wrong type, not valid Unicode, or has unknown fields: the message's place is named.
+    InputTooLargeError
+        A text or its `meta` is over the limits of `settings`.
+
+    """
+    if isinstance(content, str | Mapping):
+        return [_message(cast("str | Mapping[str, Any]", content), "The message", settings)]
+    if isinstance(content, bytes | bytearray):
+        raise InputError("The text is bytes.", "Decode it first: content.decode('utf-8').")
+    if not isinstance(content, Iterable):
+        raise InputError(f"What was passed is {_kind_of(content)}.", "Pass text, a message dict, or a list of them.")
+    return [_message(one, f"Message {number}", settings) for number, one in enumerate(content)]
+
+
+def text(value: object, what: str, most: int) -> str:
+    """A text of at most `most` characters, checked.
+
+    Raises
+    ------
+    InputError
+        It is not text, empty, or not valid Unicode.
+    InputTooLargeError
+        It is longer.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{what} is {_kind_of(value)}.", "Pass text.")
+    if not value.strip():
+        raise InputError(f"{what} is empty.", "Pass some text.")
+    if len(value) > most:
+        raise InputTooLargeError(
+            f"{what} has {len(value):,} characters; the limit is {most:,}.",
+            "Shorten or split it; ingest splits files into passages.",
+        )
+    return _unicode(value, what)
+
+
+def name(value: object, what: str) -> str | None:
+    """A name, a title or a label, checked; None stays None.
+
+    Raises
+    ------
+    InputError
+        It is not text, empty, or too long.
+
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{what} is {_kind_of(value)}.", "Pass text.")
+    if not value.strip() or len(value) > _MAX_NAME:
+        raise InputError(f"{what} is empty or longer than {_MAX_NAME} characters.", "Pass a short name.")
+    return _unicode(value, what)
+
+
+def moment(value: object, what: str) -> datetime | None:
+    """A time, checked: a datetime, a date, or ISO 8601 text; None stays None.
+
+    Raises
+    ------
+    InputError
+        It is none of these.
+
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (a bare date has no zone to keep)
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            pass
+    raise InputError(f"{what} is {value!r}.", "Pass a datetime or ISO 8601 text such as 2024-05-08T13:56:00.")
+
+
+def _message(raw: str | Mapping[str, Any], where: str, settings: Settings) -> Message:
+    if isinstance(raw, str):
+        raw = {"content": raw}
+    if not isinstance(raw, Mapping):
+        raise InputError(f"{where} is {_kind_of(raw)}.", "Pass text or a dict with `content`.")
+    unknown = sorted(str(field) for field in raw if field not in _FIELDS)
+    if unknown:
+        raise InputError(f"{where} has unknown fields: {', '.join(unknown)}.", "Put what is your own into `meta`.")
+    role = raw.get("role", "user")
+    if role not in _ROLES:
+        raise InputError(f"{where} has the role {role!r}.", f"Use one of: {', '.join(sorted(_ROLES))}.")
+    return Message(
+        text=text(raw.get("content"), f"The content of {where}", settings.max_text),
+        role=role,
+        author=name(raw.get("name"), f"the name of {where}"),
+        about=name(raw.get("about", raw.get("title")), f"the title of {where}"),
+        session=name(raw.get("session"), f"the session of {where}"),
+        source=name(raw.get("source"), f"the source of {where}"),
+        kind=_kind(raw.get("kind"), role, where),
+        time=moment(raw.get("time"), f"the time of {where}"),
+        meta=_meta(raw.get("meta"), where, settings),
+    )
+
+
+def _unicode(value: str, what: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} is not valid Unicode (position {error.start}).",
+            "Decode its bytes as UTF-8, with errors='replace' if need be.",
+        ) from error
+    return value
+
+
+def _kind(value: object, role: str, where: str) -> Kind:
+    if value is None:
+        return Kind.DOCUMENT if role == "document" else Kind.MESSAGE
+    try:
+        return Kind(value)
+    except ValueError:
+        raise InputError(f"{where} has the kind {value!r}.", f"Use one of: {', '.join(Kind)}.") from None
+
+
+def _meta(value: object, where: str, settings: Settings) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"The meta of {where} is {_kind_of(value)}.", "Pass a dict with text keys.")
+    try:
+        encoded = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
+        encoded.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"The meta of {where} is not JSON: {error}.", "Use text, numbers, booleans, lists and dicts."
+        ) from error
+    if len(encoded) > settings.max_meta:
+        raise InputTooLargeError(
+            f"The meta of {where} has {len(encoded):,} bytes; the limit is {settings.max_meta:,}.",
+            "Keep a reference in it instead.",
+        )
+    return json.loads(encoded)
+
+
+def _kind_of(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
