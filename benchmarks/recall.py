@@ -1,0 +1,118 @@
+"""Evidence recall of the read path: what it finds, and what each channel is worth.
+
+python benchmarks/recall.py                 the figures, with and without an embedder
+python benchmarks/recall.py --ablation      and with each channel left out (docs/recall.md)
+python benchmarks/recall.py --locomo FILE   another file in LoCoMo's format
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import data
+import numpy as np
+
+from remanence import Memory, Settings
+from remanence.recall.pipeline import Recall
+from remanence.recall.profile import DEFAULT, Profile
+
+CUTS = (5, 10, 20)
+LEFT_OUT: dict[str, dict[str, float]] = {
+    "as it is": {},
+    "without neighbouring turns": {"words_previous": 0, "words_next": 0, "meaning_previous": 0, "meaning_next": 0},
+    "without the speaker prior": {"speaker": 0},
+    "without the date prior": {"date": 0},
+    "without the 'when' prior": {"when": 0},
+    "without the question-turn penalty": {"asking": 0},
+    "without the 'about' prior": {"about": 0},
+    "without the 'latest' prior": {"latest": 0},
+    "without the session lift": {"session": 0},
+    "without any prior": {"speaker": 0, "date": 0, "when": 0, "asking": 0, "about": 0, "latest": 0, "session": 0},
+    "words only": {"meaning": 0},
+    "meaning only": {"words": 0},
+}
+
+
+def measure(
+    memory: Memory, corpora: list[data.Corpus], spaces: list[str], profile: Profile = DEFAULT
+) -> dict[str, dict[str, float]]:
+    """Mean recall@k over questions, in all and by kind."""
+    memory._recall_ = memory._recall_ or Recall(memory._store)  # noqa: SLF001
+    memory._recall_._profile = profile  # noqa: SLF001 (the indexes stay: only the weights change)
+    rows = defaultdict(list)
+    for corpus, space in zip(corpora, spaces, strict=True):
+        for question in corpus.questions:
+            found = [
+                hit.cube.meta["key"] for hit in memory.recall(question.text, space=space, k=max(CUTS), explain=False)
+            ]
+            row = [len(set(question.gold) & set(found[:cut])) / len(question.gold) for cut in CUTS]
+            rows["all"].append(row)
+            rows[question.kind].append(row)
+    return {
+        kind: {f"@{cut}": float(np.mean(column)) for cut, column in zip(CUTS, zip(*some, strict=True), strict=True)}
+        for kind, some in rows.items()
+    }
+
+
+def filled(corpora: list[data.Corpus], settings: Settings) -> Memory:
+    """A memory with each corpus in a space of its own."""
+    memory = Memory(":memory:", settings)
+    for corpus in corpora:
+        memory.add(corpus.messages, space=corpus.name)
+    return memory
+
+
+def line(name: str, result: dict[str, dict[str, float]]) -> None:
+    kinds = "  ".join(f"{kind}: {value['@10']:.3f}" for kind, value in sorted(result.items()) if kind != "all")
+    print(
+        f"{name:44s} " + " / ".join(f"{result['all'][f'@{cut}']:.3f}" for cut in CUTS) + f"   @10 by kind  {kinds}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--locomo", type=Path)
+    arguments.add_argument("--only", choices=("locomo", "documents"))
+    arguments.add_argument("--ablation", action="store_true")
+    arguments.add_argument("--precision", default="fp32", choices=("fp32", "int8"))
+    arguments.add_argument("--json", type=Path, help="write the results there too")
+    options = arguments.parse_args()
+    if not data.folder().is_dir() and options.locomo is None:
+        sys.exit(f"No data in {data.folder()}: set REMANENCE_DATA.")
+    sets: dict[str, list[data.Corpus]] = {}
+    if options.only != "documents":
+        sets["LoCoMo turns"] = data.locomo(options.locomo)
+    if options.only != "locomo" and options.locomo is None:
+        sets["documents, multi-hop"] = [data.multihop()]
+        sets["documents, single-hop"] = [data.single_hop()]
+    results: dict[str, dict[str, object]] = {}
+    for name, corpora in sets.items():
+        print(f"\n{name}: recall@{'/@'.join(map(str, CUTS))}, {sum(len(one.questions) for one in corpora)} questions")
+        spaces = [corpus.name for corpus in corpora]
+        with filled(corpora, Settings(precision=options.precision)) as memory:
+            for what, change in LEFT_OUT.items() if options.ablation else [("as it is", {})]:
+                results.setdefault(name, {})[what] = result = measure(
+                    memory, corpora, spaces, replace(DEFAULT, **change)
+                )
+                line(what, result)
+        with filled(corpora, Settings(embedder="none")) as memory:
+            results[name]["no embedder"] = result = measure(memory, corpora, spaces)
+            line("no embedder", result)
+        if len(corpora) > 1:
+            one = data.Corpus("together", [m | {"session": f"{c.name} {m['session']}", "meta": {"key": f"{c.name} {m['meta']['key']}"}} for c in corpora for m in c.messages],
+                              [replace(q, gold=tuple(f"{c.name} {g}" for g in q.gold)) for c in corpora for q in c.questions])  # fmt: skip
+            with filled([one], Settings(precision=options.precision)) as memory:
+                results[name]["all in one space"] = result = measure(memory, [one], ["together"])
+                line("all in one space", result)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

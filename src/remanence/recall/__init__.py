@@ -1,0 +1,1 @@
+"""Question → hits (MemOperator): channels, each explained, fused by one measured profile."""

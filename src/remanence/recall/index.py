@@ -1,0 +1,175 @@
+"""The in-memory index of one space: derived from the store, stamped with its journal's head, catching up by itself.
+
+Each version of a cube has a slot. A space has an index of its own, so no search can see another tenant's words, not even
+through their frequencies.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from remanence.cubes import Kind, posix
+from remanence.language.topics import Topics
+from remanence.recall.columns import Column, Rows
+from remanence.recall.postings import Postings
+from remanence.recall.threads import Threads
+from remanence.recall.view import NOBODY, View
+from remanence.store.protocol import Change, IndexRow, Store
+
+_KINDS = {kind.value: number for number, kind in enumerate(Kind)}
+_LOAD = 4096  # rows taken from the store at a time
+
+_COLUMNS: dict[str, type[np.generic]] = {
+    "seq": np.int64, "root": np.int64,
+    "thread": np.int32, "speaker": np.int32, "user": np.int32, "agent": np.int32, "session": np.int32, "about": np.int32,
+    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_,
+    "observed": np.float64, "since": np.float64, "until": np.float64,
+    "previous": np.int32, "next": np.int32, "length": np.int32,
+}  # fmt: skip
+_WINDOWS: dict[str, type[np.generic]] = {"window_slot": np.int32, "window_lo": np.float64, "window_hi": np.float64}
+
+
+class SpaceIndex:
+    """Columns by slot, postings, vectors and dates of one space."""
+
+    def __init__(self, store: Store, space: str) -> None:
+        self._store, self._space = store, space
+        self._lock = threading.Lock()
+        self._head = -1
+        self._columns = {name: Column(dtype) for name, dtype in {**_COLUMNS, **_WINDOWS}.items()}
+        self._names: dict[str, int] = {}
+        self._speakers: tuple[str, ...] = ()
+        self._topics = Topics()
+        self._threads = Threads()
+        self._postings = Postings()
+        self._vectors = Rows()
+        self._view = self._look()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of arrays held in memory."""
+        return sum(column.nbytes for column in self._columns.values()) + self._postings.nbytes + self._vectors.nbytes
+
+    def view(self) -> View:
+        """The space as the store has it now: takes in whatever this or another process committed since the last call."""
+        if self._store.head() != self._head:
+            with self._lock:
+                self._catch_up()
+                self._view = self._look()
+        return self._view
+
+    def _catch_up(self) -> None:
+        if self._head < 0:
+            with self._store.snapshot(self._space) as (head, rows):
+                while batch := list(islice(rows, _LOAD)):
+                    self._append(batch)
+        else:
+            head, changes, rows = self._store.changes(self._space, self._head)
+            self._apply(changes, rows)
+        self._postings.settle()
+        self._head = head
+
+    def _look(self) -> View:
+        columns = {name: column.view() for name, column in self._columns.items()}
+        return View(
+            **columns, postings=self._postings, vectors=self._vectors, speakers=self._speakers, topics=self._topics,
+            names=self._names,
+        )  # fmt: skip
+
+    def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
+        batch: list[IndexRow] = []
+        for change in changes:
+            if change.op == "forget":
+                self._append(batch)
+                batch = []
+                self._forget(change.root)
+            elif change.seq in rows:
+                batch.append(rows[change.seq])
+        self._append(batch)
+
+    def _append(self, batch: Sequence[IndexRow]) -> None:
+        if not batch:
+            return
+        first = len(self._columns["seq"].view())
+        row: dict[str, tuple[Any, ...]] = dict(zip(IndexRow._fields, zip(*batch, strict=True), strict=True))
+        since = [_seconds(text) for text in row["valid_from"]]
+        values: dict[str, Sequence[float] | NDArray[Any]] = {
+            "seq": row["seq"], "root": row["root"], "flags": row["flags"],
+            "thread": [self._register(_thread(one)) for one in batch],
+            "speaker": [self._register(one.author or one.role) for one in batch],
+            "kind": [kind_code(kind) for kind in row["kind"]],
+            "alive": np.ones(len(batch), np.bool_),
+            "embedded": [vector is not None for vector in row["vector"]],
+            "observed": [
+                start if text is None or text == begun else _seconds(text)
+                for text, begun, start in zip(row["observed_at"], row["valid_from"], since, strict=True)
+            ],
+            "since": since,
+            "until": [_seconds(text) if text else np.inf for text in row["valid_to"]],
+            "previous": np.full(len(batch), NOBODY), "next": np.full(len(batch), NOBODY),
+            "length": [sum(terms[4::5]) for terms in row["terms"]],
+        }  # fmt: skip
+        for name in ("user", "agent", "session", "role", "about"):
+            values[name] = [self._register(value) for value in row[name]]
+        for name, column in values.items():
+            self._columns[name].extend(column)
+        for about in {*row["about"]} - {None}:
+            self._topics.add(about, self._names[about])
+        if new := {*row["author"]} - {None, *self._speakers}:
+            self._speakers = (*self._speakers, *sorted(new))
+        self._add_vectors(row["vector"], first)
+        self._add_windows(row["dates"], first)
+        self._postings.extend(first, row["terms"])
+        self._threads.link(self._look(), first)
+
+    def _add_vectors(self, packed: Sequence[bytes | None], first: int) -> None:
+        width = self._vectors.width or next((len(vector) // 2 for vector in packed if vector), 0)
+        if not width:
+            return
+        missing = first - self._vectors.size  # slots that came before the first vector
+        if missing:
+            self._vectors.extend(np.zeros((missing, width), np.float32))
+        blank = bytes(2 * width)
+        joined = b"".join(vector or blank for vector in packed)
+        self._vectors.extend(np.frombuffer(joined, "<f2").reshape(len(packed), width).astype(np.float32))
+
+    def _add_windows(self, packed: Sequence[bytes], first: int) -> None:
+        for slot, dates in enumerate(packed, first):
+            if dates:
+                pairs = np.frombuffer(dates, "<f8").reshape(-1, 2)
+                self._columns["window_slot"].extend(np.full(len(pairs), slot))
+                self._columns["window_lo"].extend(pairs[:, 0])
+                self._columns["window_hi"].extend(pairs[:, 1])
+
+    def _forget(self, root: int) -> None:
+        slots = self._look()
+        for slot in np.flatnonzero(slots.root == root).tolist():
+            self._threads.unlink(slots, slot)
+            slots.alive[slot] = False
+            self._vectors.clear(slot)
+
+    def _register(self, name: str | None) -> int:
+        return NOBODY if name is None else self._names.setdefault(name, len(self._names))
+
+
+def kind_code(kind: str) -> int:
+    """The number that stands for a kind in the `kind` column."""
+    return _KINDS[kind]
+
+
+def _thread(row: IndexRow) -> str | None:
+    """What a turn's neighbours share: the session of a conversation, the file of a passage."""
+    if row.session is not None:
+        return f"\0{row.user}\0{row.agent}\0{row.session}"
+    return f"\0{row.source}" if row.role == "document" and row.source.startswith("file:") else None
+
+
+def _seconds(text: str) -> float:
+    return posix(datetime.fromisoformat(text))

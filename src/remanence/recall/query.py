@@ -1,0 +1,26 @@
+"""A checked question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from remanence.cubes import Kind, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What `Memory.recall` was asked, checked and with every default filled in."""
+
+    question: str
+    scope: Scope
+    k: int = 10
+    kinds: frozenset[Kind] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    as_of: datetime | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    explain: bool = True

@@ -1,0 +1,65 @@
+"""Who comes before and after whom: the turns of a session, the passages of a file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from remanence.recall.view import NOBODY, View
+
+
+class Threads:
+    """Keeps `previous` and `next` of an index. Only current versions are linked: a correction takes the old one's place."""
+
+    def __init__(self) -> None:
+        self._last_of: dict[int, int] = {}  # thread → its newest current slot
+
+    def link(self, slots: View, first: int) -> None:
+        """Join the slots from `first` on, which were just appended."""
+        corrections = slots.root[first:] != slots.seq[first:]
+        current = slots.until[first:] == np.inf
+        threaded = slots.thread[first:] != NOBODY
+        for offset in np.flatnonzero(corrections | (current & threaded)).tolist():
+            slot = first + offset
+            replaced = _retire(slots, slot) if corrections[offset] else NOBODY
+            if not (current[offset] and threaded[offset]):
+                continue
+            if replaced == NOBODY:
+                self._append(slots, slot)
+            else:
+                self._take_place(slots, replaced, slot)
+
+    def unlink(self, slots: View, slot: int) -> None:
+        """Take a forgotten slot out; its neighbours become each other's."""
+        left, right = int(slots.previous[slot]), int(slots.next[slot])
+        _join(slots, left, right)
+        thread = int(slots.thread[slot])
+        if self._last_of.get(thread) == slot:
+            self._last_of[thread] = left
+        slots.previous[slot] = slots.next[slot] = NOBODY
+
+    def _append(self, slots: View, slot: int) -> None:
+        thread = int(slots.thread[slot])
+        _join(slots, self._last_of.get(thread, NOBODY), slot)
+        self._last_of[thread] = slot
+
+    def _take_place(self, slots: View, old: int, new: int) -> None:
+        _join(slots, int(slots.previous[old]), new)
+        _join(slots, new, int(slots.next[old]))
+        slots.previous[old] = slots.next[old] = NOBODY
+        if self._last_of.get(int(slots.thread[new])) == old:
+            self._last_of[int(slots.thread[new])] = new
+
+
+def _retire(slots: View, slot: int) -> int:
+    """Close the version that a correction follows. Returns its slot; NOBODY in a fresh load, where it is closed already."""
+    older = np.flatnonzero((slots.root[:slot] == slots.root[slot]) & (slots.until[:slot] == np.inf)).tolist()
+    for one in older:
+        slots.until[one] = slots.since[slot]
+    return older[-1] if older else NOBODY
+
+
+def _join(slots: View, left: int, right: int) -> None:
+    if left != NOBODY:
+        slots.next[left] = right
+    if right != NOBODY:
+        slots.previous[right] = left

@@ -1,0 +1,66 @@
+"""What one question sees of an index: arrays of one length, taken at one moment, while the index goes on growing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from remanence.language.dates import Window
+from remanence.language.topics import Topics
+from remanence.recall.columns import Rows
+from remanence.recall.postings import Postings
+
+NOBODY = -1
+"""No user, no neighbour, no entity. As an index it is the last place: arrays that are gathered from end with a zero."""
+
+Codes = NDArray[np.int32]
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Columns by slot, shape (n,) each; one slot per version. Codes stand for names, times are POSIX seconds."""
+
+    seq: NDArray[np.int64]
+    root: NDArray[np.int64]
+    thread: Codes
+    speaker: Codes
+    user: Codes
+    agent: Codes
+    session: Codes
+    about: Codes
+    role: Codes
+    kind: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    alive: NDArray[np.bool_]
+    embedded: NDArray[np.bool_]
+    observed: Times
+    since: Times
+    until: Times
+    previous: Codes
+    next: Codes
+    length: Codes
+    window_slot: Codes
+    """Dates that texts name, shape (windows,): the slot of each, its start and its end."""
+    window_lo: Times
+    window_hi: Times
+    postings: Postings
+    vectors: Rows
+    speakers: tuple[str, ...]
+    """Names of everyone who speaks in the space; roles are not names."""
+    topics: Topics
+    names: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def code(self, name: str | None) -> int:
+        """The number that stands for a user, session, speaker …; NOBODY for None and for names never seen."""
+        return NOBODY if name is None else self.names.get(name, NOBODY)
+
+    def span(self) -> Window | None:
+        """From the first to the last observation."""
+        return Window(float(self.observed.min()), float(self.observed.max()) + 1) if len(self) else None
