@@ -1,0 +1,59 @@
+"""What callers pass to `Memory`, checked: wrong types and values get a designed error before anything happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, Scope
+from remanence.errors import InputError
+from remanence.write.messages import name
+
+
+def scope(space: str, user: str | None, agent: str | None, session: str | None) -> Scope:
+    """The scope that these names give."""
+    return Scope(
+        space=name(space, "space") or DEFAULT_SPACE,
+        user=name(user, "user"),
+        agent=name(agent, "agent"),
+        session=name(session, "session"),
+    )
+
+
+def identity(cube_id: object) -> str:
+    """The id of a memory, from an id or a cube."""
+    if isinstance(cube_id, MemCube):
+        return cube_id.id
+    if not isinstance(cube_id, str):
+        raise InputError(f"{cube_id!r} is not an id.", "Pass an id that add returned, or a cube.")
+    return cube_id
+
+
+def count(value: object, what: str, most: int) -> int:
+    """A whole number from 1 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InputError(f"{what} is {value!r}.", f"Pass a whole number from 1 to {most:,}.")
+    return value
+
+
+def kind_set(kinds: Sequence[Kind | str] | None) -> frozenset[Kind] | None:
+    """The kinds to look among; None for all."""
+    if kinds is None:
+        return None
+    try:
+        return frozenset(Kind(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    except (ValueError, TypeError):
+        raise InputError(f"kinds is {kinds!r}.", f"Use some of: {', '.join(Kind)}.") from None
+
+
+def meta_filter(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Names in `meta` and the values they have to equal."""
+    if meta is None:
+        return {}
+    if not isinstance(meta, Mapping) or not all(
+        isinstance(key, str) and (value is None or isinstance(value, str | int | float)) for key, value in meta.items()
+    ):
+        raise InputError(
+            f"meta is {meta!r}.", "Pass a dict of names and the text, numbers or booleans they have to equal."
+        )
+    return meta

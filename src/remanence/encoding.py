@@ -1,0 +1,162 @@
+"""The embedder of one store: opened when it is first needed, held to the store's fingerprint, missed without harm."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from remanence.errors import EmbedderMismatchError, EndpointError, ModelMissingError
+from remanence.language.keys import embedded_text
+from remanence.settings import Settings
+from remanence.store.protocol import Store
+from remanence.write.pipeline import Progress, keys_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from remanence.models.protocol import Embedder
+
+_LOG = logging.getLogger("remanence")
+_NOTE = "embedder"  # the store's note with the fingerprint of the embedder that made its vectors
+_STEP = 256  # versions that reindex commits at a time
+_CLOSE = 0.999  # cosine at which a stored float16 vector counts as the one that embedding again gives
+
+
+class Encoding:
+    """Vectors for documents and questions, or None where no embedder is at hand."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+        self._lock = threading.Lock()
+        self._opened = False
+        self._embedder: Embedder | None = None
+        self._missing = ""
+        self._bound = False
+        self._unanswered = ""
+
+    def documents(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Unit vectors of texts to be stored, shape (n, dimensions).
+
+        Raises
+        ------
+        EmbedderMismatchError
+            The store's vectors are another embedder's.
+        EndpointError
+            A remote embedder failed.
+        """
+        embedder = self._open()
+        if embedder is None:
+            return None
+        self._bind(embedder, claim=True)
+        return embedder.embed(texts)
+
+    def question(self, text: str) -> NDArray[np.float32] | None:
+        """The unit vector of a question, shape (dimensions,); None without an embedder, or when a remote one does not answer."""
+        embedder = self._open()
+        if embedder is None:
+            return None
+        self._bind(embedder, claim=False)
+        try:
+            vector = embedder.embed([text])[0]
+        except EndpointError as error:  # the other channels can still answer; `notes` says what is missing
+            self._unanswered = error.what
+            _LOG.warning("dense search left out: %s", error)
+            return None
+        self._unanswered = ""
+        return vector
+
+    def fingerprint(self) -> str | None:
+        """Of the embedder in use; None without one."""
+        embedder = self._open()
+        return embedder.fingerprint if embedder else None
+
+    def notes(self) -> tuple[str, ...]:
+        """What a recall has to tell about its dense channel."""
+        if self._missing:
+            return (f"Dense search left out. {self._missing}",)
+        if self._unanswered:
+            return (f"Dense search left out. {self._unanswered}",)
+        return ()
+
+    def verify(self, sample: int) -> tuple[int, tuple[str, ...]]:
+        """Embed evenly chosen texts again and compare. Returns how many were compared, and what differs."""
+        embedder = self._open()
+        total = self._store.counts()["versions"]
+        if embedder is None or not sample or not total:
+            return 0, ()
+        self._bind(embedder, claim=False)
+        import numpy as np
+
+        step = max(total // sample, 1)
+        chosen = [pair for number, pair in enumerate(self._store.everything()) if number % step == 0 and pair[1].vector]
+        if not chosen:
+            return 0, ()
+        again = embedder.embed([embedded_text(cube) for cube, _ in chosen])
+        problems: list[str] = []
+        for (cube, keys), fresh in zip(chosen, again, strict=True):
+            stored = np.frombuffer(keys.vector or b"", "<f2").astype(np.float32)
+            if stored.shape != fresh.shape or float(stored @ fresh) < _CLOSE:
+                problems.append(f"the vector of cube {cube.id} version {cube.version} does not belong to its text")
+        return len(chosen), tuple(problems)
+
+    def reindex(self, progress: Progress | None = None) -> int:
+        """Derive all keys again, with this embedder. Returns how many versions were done.
+
+        The store's note changes first and marks the work as begun: until it is finished, old and new vectors are told
+        apart by `reindexed_to`, and calling again goes on from there.
+        """
+        embedder = self._open()
+        fingerprint = embedder.fingerprint if embedder else ""
+        if self._store.note(_NOTE) != fingerprint or self._store.note("reindexed_to") is None:
+            self._store.set_note("reindexed_to", "0")
+            self._store.set_note(_NOTE, fingerprint)
+        total = self._store.counts()["versions"]
+        done = 0
+        after = int(self._store.note("reindexed_to") or 0)
+        while some := self._store.numbered(after, _STEP):
+            keys = keys_for([cube for _, cube in some], embedder.embed if embedder else lambda _: None)
+            self._store.rekey(dict(zip((seq for seq, _ in some), keys, strict=True)))
+            after = some[-1][0]
+            self._store.set_note("reindexed_to", str(after))
+            done += len(some)
+            if progress:
+                progress(done, total)
+        self._store.drop_note("reindexed_to")
+        self._bound = False
+        return done
+
+    def _open(self) -> Embedder | None:
+        with self._lock:
+            if not self._opened:
+                from remanence.models.shelf import open_embedder
+
+                try:
+                    self._embedder = open_embedder(self._settings)
+                    self._missing = "" if self._embedder else "The settings say: no embedder."
+                except ModelMissingError as error:
+                    self._missing = str(error)
+                    _LOG.warning("no embedder: %s", error)
+                self._opened = True
+            return self._embedder
+
+    def _bind(self, embedder: Embedder, *, claim: bool) -> None:
+        """Hold the embedder to the store's fingerprint; the first one to write claims an unclaimed store."""
+        if self._bound:
+            return
+        stored = self._store.note(_NOTE)
+        if not stored:
+            if claim:
+                self._store.set_note(_NOTE, embedder.fingerprint)
+                self._bound = True
+            return
+        if stored != embedder.fingerprint:
+            raise EmbedderMismatchError(
+                f"The store's vectors were made by {stored}, the settings name {embedder.fingerprint}.",
+                "Set the embedder it was made with, or run: remanence reindex",
+            )
+        if self._store.note("reindexed_to") is not None:
+            raise EmbedderMismatchError("A reindex of this store was cut off.", "Run: remanence reindex")
+        self._bound = True

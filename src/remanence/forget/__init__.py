@@ -1,0 +1,1 @@
+"""id → erased everywhere, and checked."""

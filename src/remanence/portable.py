@@ -1,0 +1,134 @@
+"""Export and import as JSON Lines (MemDumper, MemLoader).
+
+The first line names the format; every other line is one version of one cube, in the order of writing. Lines are canonical,
+so that exporting an import gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from remanence.cubes import Draft, Keys, MemCube
+from remanence.encoding import Encoding
+from remanence.errors import InputError, UnreadableFileError
+from remanence.language.keys import derive
+from remanence.settings import Settings
+from remanence.store.protocol import Store
+from remanence.write.pipeline import Progress, keys_for
+
+FORMAT = "remanence-export"
+VERSION = 1
+
+
+def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int:
+    """Write all versions, or those of one space. The file appears under its name only when it is complete."""
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
+    partial = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+            if vectors:
+                header["embedder"] = store.note("embedder")
+            file.write(_line(header))
+            for cube, keys in store.everything(space):
+                line = cube.to_json()
+                if vectors and keys.vector:
+                    line["vector"] = base64.b64encode(keys.vector).decode()
+                file.write(_line(line))
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, progress: Progress | None) -> int:
+    """Read an export, batch by batch, each durable. Versions that the store has are skipped."""
+    new = read = 0
+    with _opened(path) as file:
+        header = _parsed(next(file, b""), path, 1, settings)
+        if header.get("format") != FORMAT:
+            raise UnreadableFileError(f"{path} is not a Remanence export.", "Use ingest for other files.")
+        if header.get("version") != VERSION:
+            raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
+        same_embedder = bool(header.get("embedder")) and header.get("embedder") == encoding.fingerprint()
+        lines = enumerate(file, 2)
+        while batch := list(islice(lines, settings.commit_every)):
+            parsed = [(_cube(line, path, number, settings)) for number, line in batch]
+            new += store.restore(_drafts(parsed, encoding, same_embedder=same_embedder))
+            read += len(batch)
+            if progress:
+                progress(read, 0)
+    return new
+
+
+def _drafts(parsed: Sequence[tuple[MemCube, bytes | None]], encoding: Encoding, *, same_embedder: bool) -> list[Draft]:
+    missing = [cube for cube, vector in parsed if not (same_embedder and vector)]
+    made = iter(keys_for(missing, encoding.documents))
+    keys: list[Keys] = [derive(cube, vector) if same_embedder and vector else next(made) for cube, vector in parsed]
+    return [Draft(cube, key, None) for (cube, _), key in zip(parsed, keys, strict=True)]
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UnreadableFileError(
+            f"{path} cannot be opened: {error.strerror}.", "Check its path and permissions."
+        ) from error
+
+
+def _parsed(line: bytes, path: Path, number: int, settings: Settings) -> dict[str, Any]:
+    if len(line) > settings.max_file:
+        raise UnreadableFileError(
+            f"{path}, line {number} is longer than {settings.max_file:,} bytes.", "Raise Settings.max_file."
+        )
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFileError(f"{path}, line {number} is not JSON: {error}.", "Export the memory again.") from error
+    if not isinstance(data, dict):
+        raise UnreadableFileError(f"{path}, line {number} is not an object.", "Export the memory again.")
+    return data
+
+
+def _cube(line: bytes, path: Path, number: int, settings: Settings) -> tuple[MemCube, bytes | None]:
+    data = _parsed(line, path, number, settings)
+    try:
+        vector = base64.b64decode(data.pop("vector"), validate=True) if "vector" in data else None
+        cube = MemCube.from_json(data)
+        _check(cube, settings)
+    except (KeyError, ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise UnreadableFileError(
+            f"{path}, line {number} is not a cube: {error!r}.", "Export the memory again."
+        ) from error
+    return cube, vector
+
+
+def _check(cube: MemCube, settings: Settings) -> None:
+    """A foreign file is held to the limits of `add`."""
+    scope, origin = cube.scope, cube.provenance
+    texts = (cube.id, scope.space, origin.source, origin.role, origin.method)
+    optional = (cube.about, scope.user, scope.agent, scope.session, origin.author)
+    if not all(isinstance(text, str) and text for text in texts):
+        raise ValueError("a name is missing")
+    if not all(text is None or isinstance(text, str) for text in optional):
+        raise TypeError("a name is not text")
+    if not cube.text.strip() or len(cube.text) > settings.max_text or cube.version < 1:
+        raise ValueError("the text is empty or too long")
+    cube.sealed_bytes()
+
+
+def _line(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
