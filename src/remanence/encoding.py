@@ -33,6 +33,7 @@ class Encoding:
         self._lock = threading.Lock()
         self._opened = False
         self._embedder: Embedder | None = None
+        self._questions: Embedder | None = None
         self._missing = ""
         self._bound = False
         self._unanswered = ""
@@ -56,11 +57,11 @@ class Encoding:
     def question(self, text: str) -> NDArray[np.float32] | None:
         """The unit vector of a question, shape (dimensions,); None without an embedder, or when a remote one does not answer."""
         embedder = self._open()
-        if embedder is None:
+        if embedder is None or self._questions is None:
             return None
-        self._bind(embedder, claim=False)
         try:
-            vector = embedder.embed([text])[0]
+            self._bind(embedder, claim=False)
+            vector = self._questions.embed([text])[0]
         except EndpointError as error:  # the other channels can still answer; `notes` says what is missing
             self._unanswered = error.what
             _LOG.warning("dense search left out: %s", error)
@@ -131,10 +132,12 @@ class Encoding:
     def _open(self) -> Embedder | None:
         with self._lock:
             if not self._opened:
+                from remanence.models.cached import CachedEmbedder
                 from remanence.models.shelf import open_embedder
 
                 try:
                     self._embedder = open_embedder(self._settings)
+                    self._questions = self._embedder and CachedEmbedder(self._embedder)
                     self._missing = "" if self._embedder else "The settings say: no embedder."
                 except ModelMissingError as error:
                     self._missing = str(error)

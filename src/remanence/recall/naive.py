@@ -1,0 +1,278 @@
+"""The read path once more, as plain loops over plain cubes: slow, short, and the measure that the fast one is held to.
+
+It knows nothing of slots, masks, postings or candidates. It takes what `Store.everything(space)` gives, fuses every cube
+in scope, and so equals the fast path wherever that fuses the whole scope too: up to `Profile.pool` cubes. In a larger
+scope the two searches stay comparable, because they are exact. `tests/recall/test_twin.py` compares them.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube, posix
+from remanence.language import dates, names, tokens
+from remanence.language.keys import unpack_windows
+from remanence.language.topics import Topics
+from remanence.recall.profile import DEFAULT, Profile
+from remanence.recall.query import Query
+
+_DAY = 86400.0
+_VAGUE = 62 * _DAY  # a stored date longer than this says little about a day or a month
+_SAME = 1e-6  # values that differ by less than this share of the largest differ by rounding only
+_ROLES = ("user", "assistant")
+
+Entries = Iterable[tuple[MemCube, Keys]]
+Thread = tuple[str | None, ...]
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    """A version with its keys unpacked, and its neighbours."""
+
+    cube: MemCube
+    keys: Keys
+    terms: dict[int, int]
+    observed: float
+    previous: _Turn | None = None
+    following: _Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What each channel says of every cube in scope: lists of one length, in the order of `cubes`."""
+
+    cubes: list[MemCube]
+    words: list[float] | None
+    """BM25F; None where the search was silent."""
+    meaning: list[float] | None
+    """Smoothed dot products; None where the search was silent."""
+    contributions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    """What each channel adds to the score; empty where there was nothing to search for."""
+
+    def scores(self) -> list[float]:
+        """The fused scores; empty where there was nothing to search for."""
+        return [sum(column) for column in zip(*self.contributions.values(), strict=True)]
+
+
+def search(
+    entries: Entries, query: Query, vector: Sequence[float] | None, profile: Profile = DEFAULT
+) -> list[tuple[MemCube, float]]:
+    """Every cube in scope with its score, best first, ties to the memory first written. `query.k` is left to the caller.
+
+    `vector` is that of `sought(entries, query)`, or None where there is no embedder.
+    """
+    found = parts(entries, query, vector, profile)
+    pairs = zip(found.cubes, found.scores(), strict=bool(found.contributions))
+    return sorted(pairs, key=lambda pair: -pair[1])  # stable, and the cubes come by age
+
+
+def sought(entries: Entries, query: Query) -> str:
+    """The question without the names of those who speak in the space: what both searches look for."""
+    return _named([cube for cube, _ in entries], query).rest
+
+
+def parts(entries: Entries, query: Query, vector: Sequence[float] | None, profile: Profile = DEFAULT) -> Parts:
+    """Every channel over every cube in scope."""
+    turns = _turns(entries)
+    scope = [turn for turn in turns if _in_scope(turn, query)]
+    asked = _analyse(turns, query)
+    words = _words(scope, asked.terms, profile)
+    meaning = None if vector is None else _meaning(scope, vector, profile)
+    found = Parts([turn.cube for turn in scope], words, meaning)
+    if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
+        return found
+    if words is not None:
+        weight = profile.words if meaning is not None else profile.alone
+        found.contributions["words"] = [weight * z for z in _zscores(words)]
+    if meaning is not None:
+        weight = profile.meaning if words is not None else profile.alone
+        embedded = [place for place, turn in enumerate(scope) if turn.keys.vector is not None]
+        found.contributions["meaning"] = contribution = [0.0] * len(scope)
+        for place, z in zip(embedded, _zscores([meaning[place] for place in embedded]), strict=True):
+            contribution[place] = weight * z
+    found.contributions.update(_priors(scope, asked, profile))
+    lift = _session_lift(scope, found.scores(), profile)
+    if lift is not None:
+        found.contributions["session"] = lift
+    return found
+
+
+# ── the cubes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _turns(entries: Entries) -> list[_Turn]:
+    """All versions, by memory in the order of first writing; the current ones know their neighbours."""
+    memories: dict[str, list[_Turn]] = defaultdict(list)
+    for cube, keys in entries:
+        observed = posix(cube.provenance.observed_at or cube.valid_from)
+        memories[cube.id].append(_Turn(cube, keys, tokens.unpack_terms(keys.terms), observed))
+    turns = [turn for versions in memories.values() for turn in versions]
+    last: dict[Thread, _Turn] = {}
+    for turn in turns:
+        thread = _thread(turn.cube)
+        if thread is None or turn.cube.valid_to is not None:
+            continue
+        if thread in last:
+            turn.previous, last[thread].following = last[thread], turn
+        last[thread] = turn
+    return turns
+
+
+def _thread(cube: MemCube) -> Thread | None:
+    """What neighbours share: one user's session with one agent, or one user's file."""
+    scope, origin = cube.scope, cube.provenance
+    if scope.session is not None:
+        return ("session", scope.user, scope.agent, scope.session)
+    is_passage = origin.role == "document" and origin.source.startswith("file:")
+    return ("file", scope.user, scope.agent, origin.source) if is_passage else None
+
+
+def _in_scope(turn: _Turn, query: Query) -> bool:
+    cube, asked, has = turn.cube, query.scope, turn.cube.scope
+    if query.as_of is None:
+        holds = cube.valid_to is None
+    else:
+        moment = posix(query.as_of)
+        holds = posix(cube.valid_from) <= moment and (cube.valid_to is None or moment < posix(cube.valid_to))
+    return (
+        holds
+        and all(wanted in (None, is_) for wanted, is_ in ((asked.user, has.user), (asked.agent, has.agent)))
+        and asked.session in (None, has.session)
+        and (query.kinds is None or cube.kind in query.kinds)
+        and (query.since is None or turn.observed >= posix(query.since))
+        and (query.until is None or turn.observed < posix(query.until))
+        and all(cube.meta.get(name) == value for name, value in query.meta.items())
+    )
+
+
+# ── the question ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    terms: list[int]
+    speaker: str | None
+    windows: tuple[dates.Window, ...]
+    when: bool
+    latest: bool
+    topics: set[str]
+
+
+def _analyse(turns: Sequence[_Turn], query: Query) -> _Asked:
+    question, naming = query.question, _named([turn.cube for turn in turns], query)
+    times = [turn.observed for turn in turns]
+    span = dates.Window(min(times), max(times) + 1) if times else None
+    known, abouts = Topics(), sorted({turn.cube.about for turn in turns if turn.cube.about is not None})
+    for code, about in enumerate(abouts):
+        known.add(about, code)
+    spoken = (names.speaks_of_self(question), names.speaks_to_assistant(question))
+    nobody_named = {(True, False): "user", (False, True): "assistant"}.get(spoken)
+    return _Asked(
+        terms=tokens.hashes(naming.rest),
+        speaker=(min(naming.people) if len(naming.people) == 1 else None) if naming.people else nobody_named,
+        windows=dates.asked(question, query.as_of or query.now, span),
+        when=dates.asks_when(question),
+        latest=dates.asks_latest(question),
+        topics={abouts[code] for code in known.named(question)},
+    )
+
+
+def _named(cubes: Sequence[MemCube], query: Query) -> names.Naming:
+    return names.named(query.question, {author for cube in cubes if (author := cube.provenance.author) is not None})
+
+
+# ── the channels ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> list[float] | None:
+    """BM25F of each turn, with its neighbours' words as weaker fields; None where no turn in scope has any of the words."""
+    before, after = profile.words_previous, profile.words_next
+    fields = [[(1.0, turn), (before, turn.previous), (after, turn.following)] for turn in scope]
+    lengths = [sum(weight * sum(one.terms.values()) for weight, one in some if one) for some in fields]
+    mean = max(sum(lengths) / len(lengths), 1e-9) if lengths else 1.0
+    scores = [0.0] * len(scope)
+    for term in asked:
+        df = sum(term in turn.terms for turn in scope)
+        idf = math.log(1 + (len(scope) - df + 0.5) / (df + 0.5))
+        for place, (some, length) in enumerate(zip(fields, lengths, strict=True)):
+            tf = sum(weight * one.terms.get(term, 0) for weight, one in some if one)
+            if tf:
+                scores[place] += (
+                    idf * (profile.k1 + 1) * tf / (tf + profile.k1 * (1 - profile.b + profile.b * length / mean))
+                )
+    return scores if any(scores) else None
+
+
+def _meaning(scope: Sequence[_Turn], vector: Sequence[float], profile: Profile) -> list[float] | None:
+    """Dot product of each turn, its neighbours' at a discount; None where no turn in scope has a vector."""
+    if all(turn.keys.vector is None for turn in scope):
+        return None
+
+    def dot(turn: _Turn | None) -> float:
+        if turn is None or turn.keys.vector is None:
+            return 0.0
+        return sum(
+            float(a) * b for a, b in zip(vector, struct.unpack(f"<{len(vector)}e", turn.keys.vector), strict=True)
+        )
+
+    before, after = profile.meaning_previous, profile.meaning_next
+    return [dot(turn) + before * dot(turn.previous) + after * dot(turn.following) for turn in scope]
+
+
+def _priors(scope: Sequence[_Turn], asked: _Asked, profile: Profile) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    said = [_said_by(turn.cube, asked.speaker) for turn in scope]
+    if any(said) and not all(said):  # it tells nobody apart otherwise
+        found["speaker"] = [profile.speaker * one for one in said]
+    if asked.windows:
+        found["date"] = [profile.date * math.exp(-_days(turn, asked.windows) / profile.date_days) for turn in scope]
+    if asked.when:
+        found["when"] = [profile.when * bool(turn.keys.flags & HAS_TIME) for turn in scope]
+    found["asking"] = [profile.asking * bool(turn.keys.flags & ENDS_WITH_QUESTION) for turn in scope]
+    if asked.topics:
+        found["about"] = [profile.about * (turn.cube.about in asked.topics) for turn in scope]
+    if asked.latest and scope:
+        newest, oldest = max(turn.observed for turn in scope), min(turn.observed for turn in scope)
+        found["latest"] = [profile.latest * (1 - (newest - one.observed) / max(newest - oldest, 1.0)) for one in scope]
+    return found
+
+
+def _said_by(cube: MemCube, speaker: str | None) -> bool:
+    author, role = cube.provenance.author, cube.provenance.role
+    return speaker is not None and (speaker == (author or role) or (speaker in _ROLES and speaker == role))
+
+
+def _days(turn: _Turn, windows: Sequence[dates.Window]) -> float:
+    """Days between the turn, or a time that it names, and the nearest time that the question names."""
+    named = [window for window in unpack_windows(turn.keys.dates) if window.hi - window.lo <= _VAGUE]
+    times = [dates.Window(turn.observed, turn.observed), *named]
+    return min(max(window.lo - time.hi, time.lo - window.hi, 0.0) for window in windows for time in times) / _DAY
+
+
+def _session_lift(scope: Sequence[_Turn], scores: Sequence[float], profile: Profile) -> list[float] | None:
+    """z-scored means of each thread's best scores, weighted; None where there are not two threads to tell apart."""
+    threads = [_thread(turn.cube) for turn in scope]
+    if len(set(threads)) < 2:
+        return None
+    together: dict[Thread, list[float]] = defaultdict(list)
+    for thread, score in zip(threads, scores, strict=True):
+        if thread is not None:
+            together[thread].append(score)
+    best = {thread: sorted(some, reverse=True)[: profile.session_best] for thread, some in together.items()}
+    means = {thread: sum(some) / len(some) for thread, some in best.items()}
+    # a cube without a thread is a thread of its own
+    lifts = [score if thread is None else means[thread] for thread, score in zip(threads, scores, strict=True)]
+    return [profile.session * z for z in _zscores(lifts)]
+
+
+def _zscores(values: Sequence[float]) -> list[float]:
+    """Distances from the mean in standard deviations; zeros where all values are the same but for rounding."""
+    if not values or max(values) - min(values) <= _SAME * max(map(abs, values)):
+        return [0.0] * len(values)
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    return [(value - mean) / deviation for value in values]
