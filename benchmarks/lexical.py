@@ -1,6 +1,6 @@
 """Words at 100,000 cubes: our BM25F in memory beside SQLite's FTS5, same texts, same questions (decisions/0002).
 
-    python benchmarks/lexical.py [--cubes 100000]
+python benchmarks/lexical.py [--cubes 100000]
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
         view = memory._recall.view("default")
         mask = view.alive & (view.until > 1e300)
         ours = milliseconds(lambda question: bm25f(view, hashes(question), mask, DEFAULT), questions)
-        whole = milliseconds(lambda question: memory.recall(question), questions)
+        whole = milliseconds(memory.recall, questions)
     rows = {
         "FTS5, best 1,000": milliseconds(fts5(1000), questions),
         "FTS5, every match": milliseconds(fts5(cubes), questions),

@@ -37,7 +37,16 @@ def main(model: str) -> None:
         start = time.perf_counter()
         memory.search(question, filters={"user_id": "u"})
         seconds.append(1000 * (time.perf_counter() - start))
-    print(json.dumps({"single adds/s": single, "bulk texts/s": bulk, "search p50 ms": statistics.median(seconds), "items": len(work["single"])}))
+    print(
+        json.dumps(
+            {
+                "single adds/s": single,
+                "bulk texts/s": bulk,
+                "search p50 ms": statistics.median(seconds),
+                "items": len(work["single"]),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ def measure(
     memory: Memory, corpora: list[data.Corpus], spaces: list[str], profile: Profile = DEFAULT
 ) -> dict[str, dict[str, float]]:
     """Mean recall@k over questions, in all and by kind."""
-    memory._recall_ = memory._recall_ or Recall(memory._store)  # noqa: SLF001
-    memory._recall_._profile = profile  # noqa: SLF001 (the indexes stay: only the weights change)
+    memory._recall_ = memory._recall_ or Recall(memory._store)
+    memory._recall_._profile = profile
     rows = defaultdict(list)
     for corpus, space in zip(corpora, spaces, strict=True):
         for question in corpus.questions:

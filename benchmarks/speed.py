@@ -33,8 +33,17 @@ def texts(count: int, words: int = 22, seed: int = 0) -> list[str]:
     chance = random.Random(seed)
     spoken = [json.loads(line)["content"].split() for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
     vocabulary = [word for turn in spoken for word in turn]
-    rare = [f"{a}{b}" for a in ("kel", "mor", "tan", "vir", "sol", "bra") for b in ("don", "mix", "tor", "lia", "nek", "ush", "per")]
-    return [" ".join([*chance.choices(vocabulary, k=words - 2), chance.choice(rare) + str(chance.randrange(count)), f"{number}."]) for number in range(count)]
+    rare = [
+        f"{a}{b}"
+        for a in ("kel", "mor", "tan", "vir", "sol", "bra")
+        for b in ("don", "mix", "tor", "lia", "nek", "ush", "per")
+    ]
+    return [
+        " ".join(
+            [*chance.choices(vocabulary, k=words - 2), chance.choice(rare) + str(chance.randrange(count)), f"{number}."]
+        )
+        for number in range(count)
+    ]
 
 
 def messages(count: int) -> list[dict]:
@@ -144,7 +153,10 @@ def writes() -> dict[str, float]:
 
 def imports() -> dict[str, float]:
     code = "import time; t = time.perf_counter(); import remanence; print(time.perf_counter() - t)"
-    seconds = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(7)]
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(7)
+    ]
     code = "import remanence, sys; print(len({name.split('.')[0] for name in sys.modules} & {'torch', 'numpy', 'onnxruntime', 'urllib3', 'rich'}))"
     heavy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return {"import s (median of 7)": statistics.median(seconds), "heavy modules it loads": float(heavy)}

@@ -90,7 +90,9 @@ def main() -> None:
         peer = [str(options.peer_python), str(Path(__file__).with_name("peer_mem0.py")), model]
         output = subprocess.run(peer, input=json.dumps(work), capture_output=True, text=True, check=True).stdout
         runs["mem0ai"].append(json.loads(output.splitlines()[-1]))
-    medians = {name: {what: statistics.median(one[what] for one in some) for what in some[0]} for name, some in runs.items()}
+    medians = {
+        name: {what: statistics.median(one[what] for one in some) for what in some[0]} for name, some in runs.items()
+    }
     print(f"\n{SINGLE} single adds, {BULK} in one call, search among {SINGLE}: embedding included, same weights")
     for what in ("single adds/s", "bulk texts/s", "search p50 ms"):
         mine, theirs = medians["Remanence"][what], medians["mem0ai"][what]

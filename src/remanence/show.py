@@ -212,9 +212,13 @@ class Bar:
 def result(data: Mapping[str, Any], view: Callable[[], RenderableType], *, as_json: bool) -> None:
     """An answer on stdout. As JSON it is ASCII: fit for every pipe, and unable to steer a terminal."""
     if as_json:
-        sys.stdout.write(json.dumps(data) + "\n")
+        text = json.dumps(data) + "\n"
     else:
-        console(sys.stdout).print(view())
+        out = console(sys.stdout)
+        with out.capture() as captured:  # rich would swallow a closed pipe
+            out.print(view())
+        text = captured.get()
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

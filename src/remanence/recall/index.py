@@ -165,10 +165,8 @@ def kind_code(kind: str) -> int:
 
 
 def _thread(row: IndexRow) -> str | None:
-    """What a turn's neighbours share: the session of a conversation, the file of a passage."""
-    if row.session is not None:
-        return f"\0{row.user}\0{row.agent}\0{row.session}"
-    return f"\0{row.source}" if row.role == "document" and row.source.startswith("file:") else None
+    """What a turn's neighbours share: the session of a conversation. A document's passages stand for themselves."""
+    return None if row.session is None or row.role == "document" else f"\0{row.user}\0{row.agent}\0{row.session}"
 
 
 def _seconds(text: str) -> float:

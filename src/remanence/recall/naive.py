@@ -8,10 +8,12 @@ scope the two searches stay comparable, because they are exact. `tests/recall/te
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube, posix
 from remanence.language import dates, names, tokens
@@ -22,8 +24,7 @@ from remanence.recall.query import Query
 
 _DAY = 86400.0
 _VAGUE = 62 * _DAY  # a stored date longer than this says little about a day or a month
-_SAME = 1e-6  # values that differ by less than this share of the largest differ by rounding only
-_ROLES = ("user", "assistant")
+_SAME = 1e-6  # values this close, or within this share of the largest, differ by rounding only
 
 Entries = Iterable[tuple[MemCube, Keys]]
 Thread = tuple[str | None, ...]
@@ -31,12 +32,13 @@ Thread = tuple[str | None, ...]
 
 @dataclass(eq=False, slots=True)
 class _Turn:
-    """A version with its keys unpacked, and its neighbours."""
+    """A version, its keys unpacked, and its neighbours."""
 
     cube: MemCube
     keys: Keys
-    terms: dict[int, int]
     observed: float
+    terms: dict[int, int]
+    vector: Sequence[float]  # empty where there is none
     previous: _Turn | None = None
     following: _Turn | None = None
 
@@ -47,9 +49,9 @@ class Parts:
 
     cubes: list[MemCube]
     words: list[float] | None
-    """BM25F; None where the search was silent."""
+    """BM25F; None where no word matches."""
     meaning: list[float] | None
-    """Smoothed dot products; None where the search was silent."""
+    """Smoothed dot products; None where there are no vectors."""
     contributions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     """What each channel adds to the score; empty where there was nothing to search for."""
 
@@ -80,28 +82,21 @@ def parts(entries: Entries, query: Query, vector: Sequence[float] | None, profil
     turns = _turns(entries)
     scope = [turn for turn in turns if _in_scope(turn, query)]
     asked = _analyse(turns, query)
-    words = _words(scope, asked.terms, profile)
-    meaning = None if vector is None else _meaning(scope, vector, profile)
+    words, meaning = _words(scope, asked.terms, profile), _meaning(scope, vector, profile)
     found = Parts([turn.cube for turn in scope], words, meaning)
     if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
         return found
     if words is not None:
-        weight = profile.words if meaning is not None else profile.alone
+        weight = profile.alone if meaning is None else profile.words
         found.contributions["words"] = [weight * z for z in _zscores(words)]
     if meaning is not None:
-        weight = profile.meaning if words is not None else profile.alone
-        embedded = [place for place, turn in enumerate(scope) if turn.keys.vector is not None]
-        found.contributions["meaning"] = contribution = [0.0] * len(scope)
-        for place, z in zip(embedded, _zscores([meaning[place] for place in embedded]), strict=True):
-            contribution[place] = weight * z
+        weight = profile.alone if words is None else profile.meaning
+        zs = iter(_zscores([value for value, turn in zip(meaning, scope, strict=True) if turn.vector]))
+        found.contributions["meaning"] = [weight * next(zs) if turn.vector else 0.0 for turn in scope]
     found.contributions.update(_priors(scope, asked, profile))
-    lift = _session_lift(scope, found.scores(), profile)
-    if lift is not None:
+    if (lift := _session_lift(scope, found.scores(), profile)) is not None:
         found.contributions["session"] = lift
     return found
-
-
-# ── the cubes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _turns(entries: Entries) -> list[_Turn]:
@@ -109,16 +104,16 @@ def _turns(entries: Entries) -> list[_Turn]:
     memories: dict[str, list[_Turn]] = defaultdict(list)
     for cube, keys in entries:
         observed = posix(cube.provenance.observed_at or cube.valid_from)
-        memories[cube.id].append(_Turn(cube, keys, tokens.unpack_terms(keys.terms), observed))
+        vector = [number for (number,) in struct.iter_unpack("<e", keys.vector or b"")]
+        memories[cube.id].append(_Turn(cube, keys, observed, tokens.unpack_terms(keys.terms), vector))
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
     for turn in turns:
         thread = _thread(turn.cube)
-        if thread is None or turn.cube.valid_to is not None:
-            continue
-        if thread in last:
-            turn.previous, last[thread].following = last[thread], turn
-        last[thread] = turn
+        if thread and turn.cube.valid_to is None:
+            if thread in last:
+                turn.previous, last[thread].following = last[thread], turn
+            last[thread] = turn
     return turns
 
 
@@ -133,14 +128,11 @@ def _thread(cube: MemCube) -> Thread | None:
 
 def _in_scope(turn: _Turn, query: Query) -> bool:
     cube, asked, has = turn.cube, query.scope, turn.cube.scope
-    if query.as_of is None:
-        holds = cube.valid_to is None
-    else:
-        moment = posix(query.as_of)
-        holds = posix(cube.valid_from) <= moment and (cube.valid_to is None or moment < posix(cube.valid_to))
+    since, until = posix(cube.valid_from), math.inf if cube.valid_to is None else posix(cube.valid_to)
     return (
-        holds
-        and all(wanted in (None, is_) for wanted, is_ in ((asked.user, has.user), (asked.agent, has.agent)))
+        (until == math.inf if query.as_of is None else since <= posix(query.as_of) < until)
+        and asked.user in (None, has.user)
+        and asked.agent in (None, has.agent)
         and asked.session in (None, has.session)
         and (query.kinds is None or cube.kind in query.kinds)
         and (query.since is None or turn.observed >= posix(query.since))
@@ -149,11 +141,7 @@ def _in_scope(turn: _Turn, query: Query) -> bool:
     )
 
 
-# ── the question ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     terms: list[int]
     speaker: str | None
     windows: tuple[dates.Window, ...]
@@ -170,10 +158,10 @@ def _analyse(turns: Sequence[_Turn], query: Query) -> _Asked:
     for code, about in enumerate(abouts):
         known.add(about, code)
     spoken = (names.speaks_of_self(question), names.speaks_to_assistant(question))
-    nobody_named = {(True, False): "user", (False, True): "assistant"}.get(spoken)
+    implied = {(True, False): "user", (False, True): "assistant"}.get(spoken)
     return _Asked(
         terms=tokens.hashes(naming.rest),
-        speaker=(min(naming.people) if len(naming.people) == 1 else None) if naming.people else nobody_named,
+        speaker=implied if not naming.people else min(naming.people) if len(naming.people) == 1 else None,
         windows=dates.asked(question, query.as_of or query.now, span),
         when=dates.asks_when(question),
         latest=dates.asks_latest(question),
@@ -183,9 +171,6 @@ def _analyse(turns: Sequence[_Turn], query: Query) -> _Asked:
 
 def _named(cubes: Sequence[MemCube], query: Query) -> names.Naming:
     return names.named(query.question, {author for cube in cubes if (author := cube.provenance.author) is not None})
-
-
-# ── the channels ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> list[float] | None:
@@ -198,26 +183,20 @@ def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> li
     for term in asked:
         df = sum(term in turn.terms for turn in scope)
         idf = math.log(1 + (len(scope) - df + 0.5) / (df + 0.5))
-        for place, (some, length) in enumerate(zip(fields, lengths, strict=True)):
+        for place, some in enumerate(fields):
             tf = sum(weight * one.terms.get(term, 0) for weight, one in some if one)
-            if tf:
-                scores[place] += (
-                    idf * (profile.k1 + 1) * tf / (tf + profile.k1 * (1 - profile.b + profile.b * length / mean))
-                )
+            norm = profile.k1 * (1 - profile.b + profile.b * lengths[place] / mean)
+            scores[place] += idf * (profile.k1 + 1) * tf / (tf + norm) if tf else 0
     return scores if any(scores) else None
 
 
-def _meaning(scope: Sequence[_Turn], vector: Sequence[float], profile: Profile) -> list[float] | None:
+def _meaning(scope: Sequence[_Turn], vector: Sequence[float] | None, profile: Profile) -> list[float] | None:
     """Dot product of each turn, its neighbours' at a discount; None where no turn in scope has a vector."""
-    if all(turn.keys.vector is None for turn in scope):
+    if vector is None or not any(turn.vector for turn in scope):
         return None
 
     def dot(turn: _Turn | None) -> float:
-        if turn is None or turn.keys.vector is None:
-            return 0.0
-        return sum(
-            float(a) * b for a, b in zip(vector, struct.unpack(f"<{len(vector)}e", turn.keys.vector), strict=True)
-        )
+        return sum(map(operator.mul, vector, turn.vector)) if turn else 0.0
 
     before, after = profile.meaning_previous, profile.meaning_next
     return [dot(turn) + before * dot(turn.previous) + after * dot(turn.following) for turn in scope]
@@ -243,7 +222,7 @@ def _priors(scope: Sequence[_Turn], asked: _Asked, profile: Profile) -> dict[str
 
 def _said_by(cube: MemCube, speaker: str | None) -> bool:
     author, role = cube.provenance.author, cube.provenance.role
-    return speaker is not None and (speaker == (author or role) or (speaker in _ROLES and speaker == role))
+    return speaker is not None and speaker in (author or role, role if speaker in ("user", "assistant") else None)
 
 
 def _days(turn: _Turn, windows: Sequence[dates.Window]) -> float:
@@ -258,20 +237,18 @@ def _session_lift(scope: Sequence[_Turn], scores: Sequence[float], profile: Prof
     threads = [_thread(turn.cube) for turn in scope]
     if len(set(threads)) < 2:
         return None
-    together: dict[Thread, list[float]] = defaultdict(list)
+    together: dict[Thread | None, list[float]] = defaultdict(list)
     for thread, score in zip(threads, scores, strict=True):
-        if thread is not None:
-            together[thread].append(score)
+        together[thread].append(score)
     best = {thread: sorted(some, reverse=True)[: profile.session_best] for thread, some in together.items()}
-    means = {thread: sum(some) / len(some) for thread, some in best.items()}
     # a cube without a thread is a thread of its own
-    lifts = [score if thread is None else means[thread] for thread, score in zip(threads, scores, strict=True)]
+    lifts = [sum(best[one]) / len(best[one]) if one else score for one, score in zip(threads, scores, strict=True)]
     return [profile.session * z for z in _zscores(lifts)]
 
 
 def _zscores(values: Sequence[float]) -> list[float]:
     """Distances from the mean in standard deviations; zeros where all values are the same but for rounding."""
-    if not values or max(values) - min(values) <= _SAME * max(map(abs, values)):
+    if not values or max(values) - min(values) <= _SAME * max(1.0, *map(abs, values)):
         return [0.0] * len(values)
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))

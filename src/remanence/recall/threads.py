@@ -1,4 +1,4 @@
-"""Who comes before and after whom: the turns of a session, the passages of a file."""
+"""Who comes before and after whom in a session."""
 
 from __future__ import annotations
 

