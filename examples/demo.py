@@ -28,7 +28,7 @@ from remanence import Hits, MemCube, Memory, RemanenceError
 
 SAMPLE = Path(__file__).parent / "sample"
 SPACE = "demo"
-TOP = 3
+SHOWN, ASKED = 3, 10  # hits shown of each question, and asked for; expected ones further down are shown too
 
 WISH = "s06:15"  # Marta wants to be reminded in the morning
 WISH_QUESTION = "At what time of day does Marta want to be reminded of things?"
@@ -83,17 +83,16 @@ class Demo:
         """Every question of the sample, and how many found what they should."""
         self.console.print()
         self.console.rule("Ask", align="left")
-        answerable = some = every = 0
+        best: list[int] = []  # rank of the first expected hit; ASKED + 1 for none
         for question in json.loads((SAMPLE / "questions.json").read_text(encoding="utf-8")):
             expected = set(question["expect"])
-            hits = self.recall(question["question"], k=TOP, now=question.get("now"))
-            found = expected & {place(hit.cube) for hit in hits}
-            self.show(question["question"], question["kind"], verdict(expected, found), hits, expected)
-            answerable += bool(expected)
-            some += bool(found)
-            every += bool(expected) and found == expected
+            hits = self.recall(question["question"], k=ASKED, now=question.get("now"))
+            ranks = [rank for rank, hit in enumerate(hits, 1) if place(hit.cube) in expected]
+            self.show(question["question"], question["kind"], verdict(expected, ranks), hits, expected)
+            best += [min(ranks, default=ASKED + 1)] if expected else []
         self.console.print()
-        self.say(f"found in top {TOP}: {some} of {answerable} questions; with all of their evidence: {every}", "bold")
+        counts = ", ".join(f"{sum(rank <= cut for rank in best)} in the first {cut}" for cut in (1, 3, 5, ASKED))
+        self.say(f"of {len(best)} questions that have an answer here: {counts}", "bold")
         self.say(
             "A paper counts whichever of its passages is found. The question without an answer does not count: recall "
             "brings what is nearest, and leaves the judgement to the reader of its reasons."
@@ -165,7 +164,9 @@ class Demo:
         self.console.print(Text.assemble(mark, (question, "bold"), "  ", (kind, "cyan")))
         for number, hit in enumerate(hits, 1):
             wanted = place(hit.cube) in expected
-            head = f"  {'✓' if wanted else ' '} {number} {hit.score:6.2f}  {origin(hit.cube):<20.20}  "
+            if number > SHOWN and not wanted:
+                continue
+            head = f"  {'✓' if wanted else ' '} {number:<2} {hit.score:6.2f}  {origin(hit.cube):<20.20}  "
             self.cut(head, hit.cube.text, lines=1 + wanted, style="green" if wanted else "")
             if hit.why.reasons:
                 self.cut(" " * 6, f"why: {'; '.join(reason.words for reason in hit.why.reasons[:2])}", style="dim")
@@ -200,13 +201,13 @@ def origin(cube: MemCube) -> str:
     return f"{said.observed_at:%Y-%m-%d}  {said.author}" if said.observed_at and said.author else Path(place(cube)).stem
 
 
-def verdict(expected: set[str], found: set[str]) -> Text:
-    """Found, in part, missed, or nothing to be found; all of one width."""
+def verdict(expected: set[str], ranks: Sequence[int]) -> Text:
+    """Where the first expected hit stands, that it is missing, or that there is none to be found; all of one width."""
     if not expected:
         return Text("no answer  ", "dim")
-    if found == expected:
-        return Text("found      ", "green")
-    return Text(f"{len(found)} of {len(expected)}     ", "green") if found else Text("missed     ", "red")
+    if not ranks:
+        return Text(f"not in {ASKED}  ", "red")
+    return Text(f"rank {ranks[0]:<6}", "green" if ranks[0] <= SHOWN else "yellow")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,11 +29,14 @@ def shown():
 def test_it_remembers_and_answers(shown):
     assert "374 turns of chat" in shown
     assert "memories per second" in shown
-    counted = re.search(r"found in top 3: (\d+) of 15 questions", shown)
-    assert int(counted[1]) >= 5
-    marks = re.findall(r"^(found|\d of \d|missed|no answer)  ", shown, re.MULTILINE)
+    counted = re.search(
+        r"of 15 questions .*: (\d+) in the first 1, (\d+) in the first 3, (\d+) in the first 5, (\d+)\s+in", shown
+    )
+    assert int(counted[2]) >= 5
+    marks = re.findall(r"^(rank \d+|not in 10|no answer)  ", shown, re.MULTILINE)
     assert len(marks) == 16
-    assert sum(mark not in {"missed", "no answer"} for mark in marks) == int(counted[1])
+    ranks = [int(mark[5:]) for mark in marks if mark.startswith("rank")]
+    assert [sum(rank <= cut for rank in ranks) for cut in (1, 3, 5, 10)] == [int(counted[n]) for n in (1, 2, 3, 4)]
 
 
 def test_it_corrects(shown):

@@ -7,7 +7,7 @@ from typing import Any
 
 from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, Scope
 from remanence.errors import InputError
-from remanence.write.messages import name
+from remanence.write.messages import name, valid_unicode
 
 
 def scope(space: str, user: str | None, agent: str | None, session: str | None) -> Scope:
@@ -24,15 +24,15 @@ def identity(cube_id: object) -> str:
     """The id of a memory, from an id or a cube."""
     if isinstance(cube_id, MemCube):
         return cube_id.id
-    if not isinstance(cube_id, str):
+    if not isinstance(cube_id, str) or not valid_unicode(cube_id):
         raise InputError(f"{cube_id!r} is not an id.", "Pass an id that add returned, or a cube.")
     return cube_id
 
 
-def count(value: object, what: str, most: int) -> int:
-    """A whole number from 1 to `most`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise InputError(f"{what} is {value!r}.", f"Pass a whole number from 1 to {most:,}.")
+def count(value: object, what: str, most: int, least: int = 1) -> int:
+    """A whole number from `least` to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{what} is {value!r}.", f"Pass a whole number from {least} to {most:,}.")
     return value
 
 
@@ -50,10 +50,21 @@ def meta_filter(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Names in `meta` and the values they have to equal."""
     if meta is None:
         return {}
-    if not isinstance(meta, Mapping) or not all(
-        isinstance(key, str) and (value is None or isinstance(value, str | int | float)) for key, value in meta.items()
-    ):
+    if not isinstance(meta, Mapping) or not all(_comparable(key, value) for key, value in meta.items()):
         raise InputError(
             f"meta is {meta!r}.", "Pass a dict of names and the text, numbers or booleans they have to equal."
         )
     return meta
+
+
+def _comparable(key: object, value: object) -> bool:
+    """Whether the store can look for it."""
+    if isinstance(value, int):
+        value = value if abs(value) < 1 << 63 else object()  # as large as a number in the store can be
+    texts = [text for text in (key, value) if isinstance(text, str)]
+    return (
+        isinstance(key, str)
+        and "\0" not in key
+        and (value is None or isinstance(value, str | int | float))
+        and all(valid_unicode(text) for text in texts)
+    )

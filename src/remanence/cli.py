@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -26,7 +25,6 @@ from remanence.forget.pipeline import Erasure
 from remanence.memory import Memory
 from remanence.settings import Settings
 
-_STORE = "memory.rem"
 _INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE
 _SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
 
@@ -114,11 +112,10 @@ def _ingest(args: Args) -> Answer:
     with _opened(args, create=True) as memory, show.Bar("messages") as bar:
         for path in args.paths:
             bar.begin(path)
-            before = f"{int(time.time() * 1000):012x}"
-            ids = memory.ingest(path, **_scope(args), progress=bar)
-            new = sum(one.replace("-", "") >= before for one in ids)  # ids rise with time
-            found.append({"path": path, "messages": len(ids), "new": new, "ids": ids})
+            ids = memory.ingest(path, **_scope(args), skip_unreadable=args.skip_unreadable, progress=bar)
+            found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
     lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
+    lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
     return Answer({"paths": found}, lambda: show.plain(*lines))
 
 
@@ -297,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Help on a command: remanence COMMAND --help", allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"remanence {version('remanence')}")
-    _everywhere(parser, store=_STORE, as_json=False)
+    _everywhere(parser, store=Settings.from_environment().store, as_json=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(
@@ -312,7 +309,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _everywhere(parser: argparse.ArgumentParser, *, store: str, as_json: object) -> None:
     """Options that may stand before or behind the command."""
-    parser.add_argument("--store", metavar="PATH", default=store, help=f"the memory's file; else {_STORE}")
+    parser.add_argument(
+        "--store", metavar="PATH", default=store, help="the memory's file; else REMANENCE_STORE, else memory.rem"
+    )
     parser.add_argument("--json", action="store_true", default=as_json, help="answer with one JSON document")
 
 
@@ -323,6 +322,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "question": {"help": f"what to look for{_STDIN}"},
     "id": {"help": "the memory's id, as add, list and recall show it"},
     "ids": {"nargs": "+", "metavar": "ID", "help": "the memories' ids"},
+    "--skip-unreadable": {"action": "store_true", "help": "go on without files that cannot be read, and name them"},
     "paths": {"nargs": "+", "metavar": "PATH", "help": "files and folders"},
     "file": {"metavar": "FILE", "help": "where it lies, or will lie"},
     "action": {"nargs": "?", "choices": ["list", "fetch"], "default": "list", "help": "list (default) or fetch"},
@@ -361,7 +361,8 @@ COMMANDS: dict[str, Command] = {
         'remanence add "The office moved to Lisbon." --name Ana --time 2024-05-08',
         f"text? --jsonl --role --name --time --title --source --meta --key {_SCOPE}",
     ),
-    "ingest": Command(_ingest, "Remember files and folders.", "remanence ingest notes/ chat.jsonl", f"paths {_SCOPE}"),
+    "ingest": Command(_ingest, "Remember files and folders.", "remanence ingest notes/ chat.jsonl",
+        f"paths --skip-unreadable {_SCOPE}"),
     "recall": Command(
         _recall, "Find the memories that answer a question.", 'remanence recall "Where is the office?"',
         f"question -k --as-of --now --since --until --kind --meta --no-explain {_SCOPE}",

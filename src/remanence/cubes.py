@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -210,6 +210,15 @@ class Hits(list[Hit]):
     def __init__(self, hits: list[Hit] | None = None, notes: tuple[str, ...] = ()) -> None:
         super().__init__(hits or [])
         self.notes = notes
+
+
+class Ids(list[str]):
+    """The ids of what was added, in order; how many of them are `new`; which files were `skipped`, and why."""
+
+    def __init__(self, ids: Iterable[str] = (), new: int = 0) -> None:
+        super().__init__(ids)
+        self.new = new
+        self.skipped: tuple[str, ...] = ()
 
 
 class Page(list[MemCube]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from remanence.arguments import count, identity, kind_set, meta_filter, scope
-from remanence.cubes import DEFAULT_SPACE, Hits, Kind, MemCube, Page
-from remanence.errors import InputError, NotAStoreError, UnknownSpaceError, UnreadableFileError
+from remanence.cubes import DEFAULT_SPACE, Hits, Ids, Kind, MemCube, Page
+from remanence.errors import InputError, NotAStoreError, UnknownSpaceError
 from remanence.forget.pipeline import Erasure, forget
 from remanence.settings import Settings
 from remanence.store.protocol import Checked, Store
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
 
-_LOG = logging.getLogger("remanence")
 _MOST_HITS = 10_000
 
-Ids = list[str]
 Cubes = list[MemCube]  # named here because `Memory.list` hides the builtin inside the class
 
 
@@ -82,7 +79,7 @@ class Memory:
         """
         self.settings = settings or Settings.from_environment()
         location = self.settings.store if location is None else location
-        if not isinstance(location, str | Path) or not str(location).strip():
+        if not isinstance(location, str | Path) or not str(location).strip() or "\0" in str(location):
             raise InputError(f"{location!r} is not a location.", 'Pass a path such as "life.rem", or ":memory:".')
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
@@ -123,31 +120,26 @@ class Memory:
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
-        session: str | None = None, progress: Progress | None = None,
+        session: str | None = None, skip_unreadable: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a file or a folder: .txt, .md, .html, chat exports in .json and .jsonl; .pdf and .docx with the extra `files`.
 
         All files are read and checked before the first cube is written. Documents become passages. Ingesting the same
-        files again adds only what is new.
+        files again adds only what is new. With `skip_unreadable` a file that cannot be read does not stop the others: the
+        result's `skipped` names it.
 
         Raises
         ------
         UnreadableFileError
-            A file is missing, damaged, too large or of an unknown kind. Nothing was written.
+            A file is missing, damaged, too large or of an unknown kind, or there is no text in any. Nothing was written.
         """
-        from remanence.write.files import find_files, read_file
+        from remanence.write.files import read_all
 
         target = Target(scope(space, user, agent, session), "api")
-        root = Path(path)
-        files = [read_file(file, root=root, settings=self.settings) for file in find_files(root)]
-        found: list[Message] = []
-        for file in files:
-            if not file.messages:
-                _LOG.warning("%s holds no text.", file.path)
-            found += messages([{"source": file.source, **raw} for raw in file.messages], self.settings)
-        if not found:
-            raise UnreadableFileError(f"{root} holds no text.", "A scanned PDF needs text recognition first.")
-        return self._write(found, target, None, progress)
+        found, skipped = read_all(path, self.settings, skip_unreadable=skip_unreadable)
+        ids = self._write(found, target, None, progress)
+        ids.skipped = skipped
+        return ids
 
     def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
         return write(
@@ -270,7 +262,7 @@ class Memory:
     def verify(self, *, sample: int = 64) -> Checked:
         """Check the whole store: pages, journal chain, commitments, versions, derived keys; and `sample` vectors by embedding again."""
         checked = self._store.verify()
-        looked_at, problems = self._encoding.verify(sample)
+        looked_at, problems = self._encoding.verify(count(sample, "sample", _MOST_HITS, least=0))
         return Checked({**checked.checks, "vectors embedded again": looked_at}, checked.problems + problems)
 
     def reindex(self, progress: Progress | None = None) -> int:
@@ -286,9 +278,11 @@ class Memory:
         return Path(path)
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
-        """Write every version as JSON Lines. Returns how many. An import of it exports again to the same bytes."""
+        """Write every version as JSON Lines to a new file. Returns how many. An import of it exports again to the same bytes."""
         from remanence.portable import export
 
+        if space is not None:
+            self._has_space(scope(space, None, None, None).space)
         return export(self._store, Path(path), space, vectors=vectors)
 
     def import_(self, path: str | Path, progress: Progress | None = None) -> int:
@@ -344,5 +338,6 @@ class Memory:
         if space == DEFAULT_SPACE:
             return False
         raise UnknownSpaceError(
-            f"Nothing was ever written to the space {space!r}.", "Check its spelling; spaces() lists them."
+            f"Nothing was ever written to the space {space!r}.",
+            "Check its spelling; Memory.spaces() and `remanence spaces` list them.",
         )

@@ -29,6 +29,8 @@ VERSION = 1
 
 def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int:
     """Write all versions, or those of one space. The file appears under its name only when it is complete."""
+    if path.exists():
+        raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
     partial = path.with_name(path.name + ".part")

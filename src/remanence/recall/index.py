@@ -29,7 +29,7 @@ _LOAD = 4096  # rows taken from the store at a time
 _COLUMNS: dict[str, type[np.generic]] = {
     "seq": np.int64, "root": np.int64,
     "thread": np.int32, "speaker": np.int32, "user": np.int32, "agent": np.int32, "session": np.int32, "about": np.int32,
-    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_,
+    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_,
     "observed": np.float64, "since": np.float64, "until": np.float64,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
@@ -111,6 +111,7 @@ class SpaceIndex:
                 start if text is None or text == begun else _seconds(text)
                 for text, begun, start in zip(row["observed_at"], row["valid_from"], since, strict=True)
             ],
+            "dated": [one.observed_at is not None or one.role != "document" for one in batch],
             "since": since,
             "until": [_seconds(text) if text else np.inf for text in row["valid_to"]],
             "previous": np.full(len(batch), NOBODY), "next": np.full(len(batch), NOBODY),

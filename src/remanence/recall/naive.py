@@ -1,8 +1,8 @@
 """The read path once more, as plain loops over plain cubes: slow, short, and the measure that the fast one is held to.
 
-It knows nothing of slots, masks, postings or candidates. It takes what `Store.everything(space)` gives, fuses every cube
-in scope, and so equals the fast path wherever that fuses the whole scope too: up to `Profile.pool` cubes. In a larger
-scope the two searches stay comparable, because they are exact. `tests/recall/test_twin.py` compares them.
+It knows nothing of slots, masks, postings or candidates: it fuses every cube in scope, and so equals the fast path
+wherever that fuses the whole scope too, up to `Profile.pool` cubes. Beyond, the two searches stay comparable, because
+they are exact. `tests/recall/test_twin.py` compares them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
 
 _DAY = 86400.0
-_VAGUE = 62 * _DAY  # a stored date longer than this says little about a day or a month
+_VAGUE = 62 * _DAY  # a stored date longer than this says little
 _SAME = 1e-6  # values this close, or within this share of the largest, differ by rounding only
 
 Entries = Iterable[tuple[MemCube, Keys]]
@@ -118,12 +118,9 @@ def _turns(entries: Entries) -> list[_Turn]:
 
 
 def _thread(cube: MemCube) -> Thread | None:
-    """What neighbours share: one user's session with one agent, or one user's file."""
-    scope, origin = cube.scope, cube.provenance
-    if scope.session is not None:
-        return ("session", scope.user, scope.agent, scope.session)
-    is_passage = origin.role == "document" and origin.source.startswith("file:")
-    return ("file", scope.user, scope.agent, origin.source) if is_passage else None
+    """What neighbours share: one user's session with one agent. A document's passages stand for themselves."""
+    stands_alone = cube.scope.session is None or cube.provenance.role == "document"
+    return None if stands_alone else (cube.scope.user, cube.scope.agent, cube.scope.session)
 
 
 def _in_scope(turn: _Turn, query: Query) -> bool:
@@ -212,6 +209,8 @@ def _priors(scope: Sequence[_Turn], asked: _Asked, profile: Profile) -> dict[str
     if asked.when:
         found["when"] = [profile.when * bool(turn.keys.flags & HAS_TIME) for turn in scope]
     found["asking"] = [profile.asking * bool(turn.keys.flags & ENDS_WITH_QUESTION) for turn in scope]
+    stems = [sum(turn.terms.values()) for turn in scope]
+    found["brief"] = [profile.brief * math.exp(-count / profile.brief_stems) for count in stems]
     if asked.topics:
         found["about"] = [profile.about * (turn.cube.about in asked.topics) for turn in scope]
     if asked.latest and scope:

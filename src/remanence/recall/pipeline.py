@@ -53,6 +53,8 @@ class Recall:
         view = self.view(query.scope.space)
         meta_seqs = self._store.matching(query.scope.space, query.meta) if query.meta else None
         mask = select(view, query, meta_seqs)
+        if not mask.any():
+            return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
         fused = self._fuse(view, asked, mask, embed)
         if fused is None:
@@ -72,7 +74,7 @@ class Recall:
         words = bm25f(view, asked.terms, mask, self._profile) if asked.terms else None
         if words is not None and not words.any():
             words = None
-        vector = embed(asked.content) if view.vectors.width and mask.any() else None
+        vector = embed(asked.content) if view.vectors.width else None
         meaning = None if vector is None else dense(view, vector, self._profile)
         if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
             return None

@@ -44,7 +44,7 @@ class _Candidates:
 def priors(view: View, pool: NDArray[np.intp], asked: Asked, profile: Profile) -> Iterator[Channel]:
     """Those priors that the question calls for, over the candidates in `pool`."""
     candidates = _Candidates(view, pool, asked, profile)
-    for prior in (_speaker, _date, _when, _asking, _about, _latest):
+    for prior in (_speaker, _date, _when, _asking, _brief, _about, _latest):
         channel = prior(candidates)
         if channel is not None:
             yield channel
@@ -82,7 +82,7 @@ def _date(candidates: _Candidates) -> Channel | None:
 
 def days_outside(view: View, pool: NDArray[np.intp], asked: Asked) -> Values:
     """Days between what a cube was observed at, or names, and the nearest window of the question; 0 inside."""
-    observed = view.observed[pool]
+    observed = np.where(view.dated[pool], view.observed[pool], np.inf)
     gaps = np.full(len(pool), np.inf)
     for window in asked.windows:
         gaps = np.minimum(gaps, np.maximum(np.maximum(window.lo - observed, observed - window.hi), 0))
@@ -109,6 +109,12 @@ def _asking(candidates: _Candidates) -> Channel:
     return _flag("asking", hits, candidates.profile.asking, "asks rather than tells")
 
 
+def _brief(candidates: _Candidates) -> Channel | None:
+    length = candidates.view.length[candidates.pool].astype(np.float32)
+    share = np.exp(-length / candidates.profile.brief_stems)
+    return Channel("brief", length, candidates.profile.brief * share, ranked=False, words=_few)
+
+
 def _about(candidates: _Candidates) -> Channel | None:
     if not candidates.asked.topics:
         return None
@@ -117,11 +123,14 @@ def _about(candidates: _Candidates) -> Channel | None:
 
 
 def _latest(candidates: _Candidates) -> Channel | None:
-    if not candidates.asked.latest or not len(candidates.pool):
+    if not candidates.asked.latest:
         return None
-    observed = candidates.view.observed[candidates.pool]
-    age = observed.max() - observed
-    share = 1 - age / max(float(age.max()), 1.0)
+    dated = candidates.view.dated[candidates.pool]
+    observed = np.where(dated, candidates.view.observed[candidates.pool], -np.inf)
+    if not dated.any():
+        return None
+    first, last = float(observed[dated].min()), float(observed[dated].max())
+    share = np.maximum(observed - first, 0) / max(last - first, 1.0)  # what has no date counts as the oldest
     return Channel(
         "latest",
         share,
@@ -129,6 +138,10 @@ def _latest(candidates: _Candidates) -> Channel | None:
         ranked=True,
         words=_recent,
     )
+
+
+def _few(value: float) -> str:
+    return f"says little, {value:.0f} content words"
 
 
 def _recent(value: float) -> str:

@@ -37,6 +37,9 @@ class Profile:
     """Holds a time expression, where the question asks when."""
     asking: float = -1.5
     """Ends with a question mark: asks rather than tells."""
+    brief: float = -2.0
+    brief_stems: float = 4.0
+    """Says little: falls to 1/e with every so many content words."""
     about: float = 2.0
     """Is about an entity that the question names."""
     latest: float = 2.0

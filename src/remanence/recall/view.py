@@ -37,6 +37,8 @@ class View:
     flags: NDArray[np.uint8]
     alive: NDArray[np.bool_]
     embedded: NDArray[np.bool_]
+    dated: NDArray[np.bool_]
+    """False for documents whose date nobody knows: `observed` is then only when they were stored."""
     observed: Times
     since: Times
     until: Times

@@ -73,6 +73,4 @@ def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys
 
 def unknown(cube_id: str) -> UnknownCubeError:
     """The error for an id that no row has."""
-    return UnknownCubeError(
-        f"No cube has the id {cube_id!r}.", "It may have been forgotten; list() shows what is there."
-    )
+    return UnknownCubeError(f"No cube has the id {cube_id!r}.", "It may have been forgotten.")

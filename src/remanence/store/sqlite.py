@@ -311,12 +311,15 @@ class SQLiteStore:
             raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
         if not path.parent.is_dir():
             raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
-        with self._connections.read() as connection, closing(sqlite3.connect(path)) as copy:
+        with self._connections.read() as connection:
             try:
-                connection.backup(copy)
+                with closing(sqlite3.connect(path)) as copy:
+                    connection.backup(copy)
             except sqlite3.Error as error:
                 path.unlink(missing_ok=True)
-                raise StoreError(f"The backup to {path} failed: {error}.", "Check the room on that disk.") from error
+                raise StoreError(
+                    f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."
+                ) from error
 
 
 def _key(replay: Replay) -> bytes:

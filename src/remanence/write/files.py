@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 
 from remanence.errors import InputError, InputTooLargeError, UnreadableFileError
 from remanence.settings import Settings
+from remanence.write.messages import Message, messages
 from remanence.write.readers.chat import read_json, read_json_lines
 from remanence.write.readers.pdf import read_pdf
 from remanence.write.readers.text import Document, read_markdown, read_text
@@ -48,6 +49,34 @@ class FileMessages:
     """`file:` and the POSIX path from the ingested root on, the root's own name included: the same on every machine."""
     messages: list[dict[str, Any]]
     """Each with `role` and `content`, and where known `name`, `title`, `time` (ISO 8601), `session`, `meta`."""
+
+
+def read_all(path: str | Path, settings: Settings, *, skip_unreadable: bool) -> tuple[list[Message], tuple[str, ...]]:
+    """Every message of a file or folder, checked, and what was skipped and why.
+
+    A file without text is skipped too.
+
+    Raises
+    ------
+    UnreadableFileError
+        A file cannot be read and may not be skipped, or there is no text in any.
+    """
+    root = Path(path)
+    found: list[Message] = []
+    skipped: list[str] = []
+    for file in find_files(root):
+        try:
+            read = read_file(file, root=root, settings=settings)
+            found += messages([{"source": read.source, **raw} for raw in read.messages], settings)
+            if not read.messages:
+                skipped.append(f"{file} holds no text.")
+        except InputError as error:
+            if not skip_unreadable:
+                raise
+            skipped.append(error.what)
+    if not found:
+        raise UnreadableFileError(f"{root} holds no text.", "A scanned PDF needs text recognition first.")
+    return found, tuple(skipped)
 
 
 def find_files(path: str | Path) -> list[Path]:

@@ -139,6 +139,11 @@ def _message(raw: str | Mapping[str, Any], where: str, settings: Settings) -> Me
     )
 
 
+def valid_unicode(value: str) -> bool:
+    """Whether a text can be written as UTF-8: it holds no lone surrogate."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _unicode(value: str, what: str) -> str:
     try:
         value.encode()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from remanence.cubes import Draft, Keys, MemCube, Provenance, Scope
+from remanence.cubes import Draft, Ids, Keys, MemCube, Provenance, Scope
 from remanence.language.keys import derive, embedded_text
 from remanence.store.protocol import Replay, Store
 from remanence.write.messages import Message
@@ -40,7 +40,7 @@ class Target(NamedTuple):
 def write(
     store: Store, found: Sequence[Message], target: Target, embed: Embed, *,
     commit_every: int, key: str | None = None, progress: Progress | None = None,
-) -> list[str]:  # fmt: skip
+) -> Ids:  # fmt: skip
     """Write messages in durable batches. Returns one id per message, in order, old ids for repetitions.
 
     A batch is one transaction. Whatever interrupts the call, the batches before stay; calling again with the same
@@ -56,12 +56,14 @@ def write(
     marks = _marks(store.secret(), found, target)
     replay = Replay(space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest()) if key else None
     if replay and (ids := store.replayed(replay)) is not None:
-        return ids
-    ids = list[str]()
+        return Ids(ids)
+    ids = Ids()
     for at in range(0, len(found), commit_every):
         some, their = found[at : at + commit_every], marks[at : at + commit_every]
         last = at + commit_every >= len(found)
-        ids += _batch(store, some, their, target, embed, replay if last else None, ids)
+        written, new = _batch(store, some, their, target, embed, replay if last else None, ids)
+        ids += written
+        ids.new += new
         if progress:
             progress(len(ids), len(found))
     return ids
@@ -86,13 +88,14 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
 def _batch(
     store: Store, some: Sequence[Message], marks: Sequence[bytes], target: Target, embed: Embed,
     replay: Replay | None, earlier: Sequence[str],
-) -> list[str]:  # fmt: skip
+) -> tuple[list[str], int]:  # fmt: skip
     known = store.known(marks, target.scope.space)
     new = [(mark, message) for mark, message in zip(marks, some, strict=True) if mark not in known]
     cubes = [_cube(message, target) for _, message in new]
     drafts = [Draft(cube, keys, mark) for (mark, _), cube, keys in zip(new, cubes, keys_for(cubes, embed), strict=True)]
     fresh = iter(drafts)
-    return store.append([known.get(mark) or next(fresh) for mark in marks], replay, earlier)
+    ids = store.append([known.get(mark) or next(fresh) for mark in marks], replay, earlier)
+    return ids, len(set(ids) & {cube.id for cube in cubes})
 
 
 def _cube(message: Message, target: Target) -> MemCube:

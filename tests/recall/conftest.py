@@ -1,0 +1,128 @@
+"""What the tests of recall share: memories with everything in them, and the comparison with the naive twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from remanence import Memory
+from remanence.cubes import Hits, Kind, Scope
+from remanence.recall import naive
+from remanence.recall.pipeline import Recall
+from remanence.recall.profile import DEFAULT
+from remanence.recall.query import Query
+from remanence.recall.view import View
+from remanence.settings import Settings
+
+NOW = datetime(2024, 6, 12, 15, tzinfo=UTC)  # a Wednesday
+CLOSE = 1e-3  # the fast path counts in float32
+UNSTABLE = 1e-4  # z-scores of values closer than this, but not the same, magnify its rounding beyond that
+
+
+def query_of(question: str, **asked: Any) -> Query:
+    """The query that `Memory.recall` would make of these arguments, at a fixed moment."""
+    scope = Scope(**{name: asked.pop(name) for name in ("space", "user", "agent", "session") if name in asked})
+    kinds = asked.pop("kinds", None)
+    return Query(
+        question=question, scope=scope, now=asked.pop("now", NOW), **asked,
+        kinds=None if kinds is None else frozenset(map(Kind, kinds)),
+    )  # fmt: skip
+
+
+def parts_of(memory: Memory, question: str, **asked: Any) -> naive.Parts:
+    """What the naive twin says, of the same store, with the same question vector."""
+    query = query_of(question, **asked)
+    entries = list(memory._store.everything(query.scope.space))
+    vector = memory._encoding.question(naive.sought(entries, query))
+    return naive.parts(entries, query, None if vector is None else vector.tolist(), memory._profile or DEFAULT)
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    """An empty memory with an embedder that needs no weights."""
+    with Memory(":memory:", Settings(embedder="hashing")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wordy() -> Iterator[Memory]:
+    """An empty memory without an embedder."""
+    with Memory(":memory:", Settings(embedder="none")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def query() -> Callable[..., Query]:
+    return query_of
+
+
+@pytest.fixture(scope="session")
+def twin() -> Callable[..., naive.Parts]:
+    return parts_of
+
+
+@pytest.fixture(scope="session")
+def view() -> Callable[..., View]:
+    """A space as recall sees it: by the index that caught up, or by one that is loaded anew."""
+
+    def look(memory: Memory, space: str = "default", *, fresh: bool = False) -> View:
+        return (Recall(memory._store) if fresh else memory._recall).view(space)
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def loaded_anew() -> Callable[..., Hits]:
+    """The hits of a recall that begins with an empty index."""
+
+    def ask(memory: Memory, question: str, **asked: Any) -> Hits:
+        return Recall(memory._store, memory._profile or DEFAULT)(query_of(question, **asked), memory._encoding.question)
+
+    return ask
+
+
+def _steady(values: list[float] | None) -> bool:
+    distinct = sorted(set(values or ()))
+    return all(b - a < 1e-9 or b - a > UNSTABLE for a, b in zip(distinct, distinct[1:], strict=False))
+
+
+def _same(hits: Hits, expected: naive.Parts, k: int) -> None:
+    scores = dict(zip(((cube.id, cube.version) for cube in expected.cubes), expected.scores(), strict=False))
+    assert len(hits) == min(k, len(scores))
+    assert [hit.score for hit in hits] == pytest.approx(sorted(scores.values(), reverse=True)[:k], abs=CLOSE)
+    for hit in hits:
+        place = expected.cubes.index(hit.cube)
+        assert hit.score == pytest.approx(scores[hit.cube.id, hit.cube.version], abs=CLOSE)
+        said = {reason.channel: reason.contribution for reason in hit.why.reasons}
+        whole = {channel: column[place] for channel, column in expected.contributions.items()}
+        assert said == pytest.approx({channel: whole[channel] for channel in said}, abs=CLOSE)
+        assert not any(value for channel, value in whole.items() if channel not in said)
+
+
+@pytest.fixture(scope="session")
+def agree(loaded_anew: Callable[..., Hits]) -> Callable[..., Hits]:
+    """Ask the index that caught up, one that is loaded anew, and the naive twin: all have to say the same."""
+
+    def ask(memory: Memory, question: str, **asked: Any) -> Hits:
+        expected = parts_of(memory, question, **asked)
+        hits = memory.recall(question, now=NOW, **asked)
+        if _steady(expected.words) and _steady(expected.meaning):
+            _same(hits, expected, asked.get("k", 10))
+            _same(loaded_anew(memory, question, **asked), expected, asked.get("k", 10))
+        return hits
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def contributions() -> Callable[..., Mapping[str, dict[str, float]]]:
+    """Ask, and give for each hit's text what every channel contributed."""
+
+    def ask(memory: Memory, question: str, **asked: Any) -> dict[str, dict[str, float]]:
+        hits = memory.recall(question, **{"now": NOW, "k": 100} | asked)
+        return {hit.cube.text: {one.channel: one.contribution for one in hit.why.reasons} for hit in hits}
+
+    return ask

@@ -1,0 +1,100 @@
+"""Postings against a dict of dicts: whatever came in one by one or at once, before and after merges."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remanence.language.tokens import pack_terms
+from remanence.recall import postings
+from remanence.recall.postings import Postings
+
+TERMS = [0, 1, 7, 255, 256, 2**31, 2**32 - 1]
+
+documents = st.lists(st.sampled_from(TERMS), max_size=5)
+batches = st.lists(st.tuples(st.lists(documents, max_size=5), st.booleans()), max_size=8)
+
+
+def held(found: Postings, term: int) -> dict[int, int]:
+    slots, counts = found.of(term)
+    assert np.all(np.diff(slots) > 0), "slots rise, and none comes twice"
+    return dict(zip(slots.tolist(), counts.tolist(), strict=True))
+
+
+@given(batches, st.integers(0, 6), st.sampled_from([0, 2, 99]))
+def test_it_holds_what_a_dict_would_hold(some, tail, large):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings, "_TAIL", tail)  # merge often
+        patch.setattr(postings, "_LARGE", large)
+        found, model, slot = Postings(), dict[int, dict[int, int]](), 0
+        for texts, settles in some:
+            found.extend(slot, [pack_terms(terms) for terms in texts])
+            for terms in texts:
+                for term, count in Counter(terms).items():
+                    model.setdefault(term, {})[slot] = count
+                slot += 1
+            if settles:
+                found.settle()
+                assert all(held(found, term) == model.get(term, {}) for term in TERMS)
+        found.settle()
+        assert all(held(found, term) == model.get(term, {}) for term in TERMS)
+
+
+def test_a_term_that_nobody_holds_has_no_slots():
+    found = Postings()
+    assert held(found, 5) == {}
+    found.extend(0, [pack_terms([4, 6])])
+    assert held(found, 5) == {}
+    assert held(found, 4) == {0: 1}
+
+
+def test_counts_are_capped_by_what_a_byte_holds():
+    found = Postings()
+    found.extend(0, [pack_terms([3] * 300), pack_terms([3] * 255)])
+    assert held(found, 3) == {0: 255, 1: 255}
+
+
+def test_a_large_batch_and_a_small_one_after_it_stay_in_order():
+    """As when a space of 1,030 cubes is loaded in pieces of 1,025."""
+    found = Postings()
+    found.extend(0, [pack_terms([9])] * (postings._LARGE + 1))
+    found.extend(postings._LARGE + 1, [pack_terms([9])] * 3)
+    found.settle()
+    assert list(held(found, 9)) == list(range(postings._LARGE + 4))
+
+
+def test_a_merge_moves_what_waits_into_the_base(monkeypatch):
+    monkeypatch.setattr(postings, "_TAIL", 3)
+    found = Postings()
+    found.extend(0, [pack_terms([1, 2, 3])])
+    found.settle()
+    before = found.nbytes
+    assert held(found, 2) == {0: 1}
+    found.extend(1, [pack_terms([2])])
+    found.settle()
+    assert found.nbytes > before
+    assert held(found, 2) == {0: 1, 1: 1}
+
+
+class _MergedMeanwhile(Postings):
+    """Another thread merges between the two reads of a look-up, whichever comes first."""
+
+    def __getattribute__(self, name):
+        value = super().__getattribute__(name)
+        if name in {"_base", "_tail"} and vars(self).pop("armed", False):
+            self._merge()
+        return value
+
+
+def test_a_merge_during_a_lookup_loses_nothing_and_doubles_nothing():
+    found = _MergedMeanwhile()
+    found.extend(0, [pack_terms([1])])
+    found._merge()
+    found.extend(1, [pack_terms([1]), pack_terms([1, 1])])
+    found.armed = True
+    assert held(found, 1) == {0: 1, 1: 1, 2: 2}
+    assert not vars(found).get("armed")

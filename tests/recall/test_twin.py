@@ -1,0 +1,138 @@
+"""The read path against its naive twin, on random stores that change between questions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from remanence import Memory
+from remanence.cubes import Kind
+from remanence.recall import naive
+from remanence.recall.dense import dense
+from remanence.recall.lexical import bm25f
+from remanence.recall.profile import DEFAULT, Profile
+from remanence.recall.select import select
+from remanence.settings import Settings
+
+START = datetime(2023, 1, 2, 9, tzinfo=UTC)
+WORDS = (
+    "car cars red blue bus house moved bought went garden rose tea will mark Rome York Ann Bob "
+    "yesterday recently in_May on_5_June_2023 last_week in_2022 since_March"
+).split()  # fmt: skip
+TITLES = ["Rome", "New York", "New York City", "Tea (drink)", "Red Car", "Ann"]
+ASKING = [
+    "", "When did", "What did Ann say about the", "Is Ann or Bob in the", "Where does Rose keep my", "What did you say about",
+    "What is the latest", "In May, who had the", "What happened on 5 June 2023 to the", "Last week:", "New York City",
+    "Who lives in Rome now, with the", "Before 2023, the", "the", "What is it?",
+]  # fmt: skip
+
+some_words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(lambda words: " ".join(words).replace("_", " "))
+texts = st.builds(lambda text, end: text + end, some_words, st.sampled_from([".", "?", " …"]))
+moments = st.integers(0, 700).map(lambda days: START + timedelta(days=days))
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+messages = st.fixed_dictionaries(
+    {"content": texts},
+    optional={
+        "role": st.sampled_from(["user", "assistant", "tool", "document"]),
+        "name": st.sampled_from(["Ann", "Bob", "Rose", "Melanie Wu", "user"]),
+        "time": moments,
+        "title": st.sampled_from(TITLES),
+        "kind": st.sampled_from([Kind.FACT, Kind.EVENT]),
+        "source": st.sampled_from(["file:a.md", "file:b.md", "web"]),
+        "meta": st.fixed_dictionaries({}, optional={"a": st.integers(0, 1), "b": st.sampled_from(["x", None, True])}),
+    },
+)
+places = st.fixed_dictionaries(
+    {}, optional={"user": st.sampled_from("uv"), "agent": st.just("g"), "session": st.sampled_from(["s", "t"])}
+)
+adds = st.tuples(st.just("add"), st.lists(messages, min_size=1, max_size=6), places, st.integers(0, 5).map(bool))
+corrections = st.tuples(st.just("correct"), st.integers(0, 99), texts, maybe(moments))
+erasures = st.tuples(st.just("forget"), st.lists(st.integers(0, 99), min_size=1, max_size=2))
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": st.sampled_from("uv"), "agent": st.sampled_from("gh"), "session": st.sampled_from(["s", "t"]),
+        "k": st.sampled_from([1, 3, 100]), "kinds": st.sampled_from([["message"], ["document", "fact"], []]),
+        "since": moments, "until": moments, "as_of": moments,
+        "meta": st.sampled_from([{"a": 1}, {"a": 0, "b": "x"}, {"b": None}, {"b": True}]),
+    },
+)  # fmt: skip
+narrow = st.builds(lambda some, keep: {name: some[name] for name in list(some)[:keep]}, filters, st.integers(0, 2))
+questions = st.builds(lambda start, words: f"{start} {words}", st.sampled_from(ASKING), some_words | st.just(""))
+asks = st.tuples(st.just("ask"), questions.filter(str.strip), narrow)
+steps = st.lists(st.one_of(adds, asks, corrections, erasures, adds, asks), max_size=8)
+
+
+def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
+    match step:
+        case ("ask", question, asked):
+            agree(memory, question, **asked)
+        case ("add", some, place, embedded):
+            if not embedded:
+                memory._encoding.documents = lambda _: None  # as if there had been no embedder
+            memory.add(some, **place)
+            vars(memory._encoding).pop("documents", None)
+        case (verb, *_):
+            ids = [cube.id for cube in memory.list(limit=1000)]
+            if ids and verb == "correct":
+                memory.correct(ids[step[1] % len(ids)], step[2], time=step[3])
+            elif ids:
+                memory.forget(sorted({ids[place % len(ids)] for place in step[1]}))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(adds, steps, asks)
+def test_the_fast_path_says_what_the_twin_says_whatever_happened_before(agree, first, between, last):
+    with Memory(":memory:", Settings(embedder="hashing")) as memory:
+        for step in (first, *between, last):
+            _take(memory, step, agree)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(adds, steps, asks, st.sampled_from([Profile(session=3, session_best=1), Profile(b=1, k1=2, words_next=2), Profile(asking=0, date_days=100, alone=1)]))
+def test_with_other_weights_too(agree, first, between, last, profile):
+    with Memory(":memory:", Settings(embedder="hashing"), profile=profile) as memory:
+        for step in (first, *between, last):
+            _take(memory, step, agree)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(messages, min_size=30, max_size=40), steps, questions.filter(str.strip), narrow)
+def test_beyond_the_pool_both_searches_stay_exact(query, twin, view, some, between, question, asked):
+    with Memory(":memory:", Settings(embedder="hashing"), profile=Profile(pool=8)) as memory:
+        memory.add(some, session="s")
+        for step in between:
+            if step[0] != "ask":
+                _take(memory, step, None)
+        expected = twin(memory, question, **asked)
+        seen, wanted = view(memory), query(question, **asked)
+        mask = select(seen, wanted, memory._store.matching("default", wanted.meta) if wanted.meta else None)
+        content = naive.sought(memory._store.everything("default"), wanted)
+        by_age = np.lexsort((seen.seq, seen.root))
+        slots = by_age[mask[by_age]]
+        if expected.words is not None:
+            terms = naive.tokens.hashes(content)
+            assert bm25f(seen, terms, mask, DEFAULT)[slots].tolist() == pytest.approx(expected.words, abs=1e-4)
+        if expected.meaning is not None:
+            vector = memory._encoding.question(content)
+            assert dense(seen, vector, DEFAULT)[slots].tolist() == pytest.approx(expected.meaning, abs=1e-5)
+
+
+def test_search_ranks_best_first_and_ties_by_age(memory, query):
+    memory.add(["The tea is cold.", "A red car.", "A red car!", "The red car of Ann"])
+    entries = list(memory._store.everything("default"))
+    vector = memory._encoding.question("red car").tolist()
+    found = naive.search(entries, query("red car"), vector)
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert [cube.text for cube, _ in found] == ["A red car.", "A red car!", "The red car of Ann", "The tea is cold."]
+    assert naive.search(entries, query("what is it?"), None) == []
