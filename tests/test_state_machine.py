@@ -228,6 +228,8 @@ class Machine(RuleBasedStateMachine):
     @rule(handle=handles, vectors=st.booleans())
     def export_and_import(self, handle, vectors):
         first, second = (Path(self.folder.name) / name for name in ("one.jsonl", "two.jsonl"))
+        for path in (first, second):
+            path.unlink(missing_ok=True)
         count = self.memory(handle).export(first, vectors=vectors)
         assert count == sum(map(len, self.model.versions.values()))
         with Memory(":memory:", SETTINGS) as fresh:

@@ -69,10 +69,24 @@ class Encoding:
         self._unanswered = ""
         return vector
 
-    def fingerprint(self) -> str | None:
-        """Of the embedder in use; None without one."""
+    def claim(self, fingerprint: str) -> bool:
+        """Whether vectors of this fingerprint may go into the store as they are; if so, it is held to it from now on.
+
+        Raises
+        ------
+        EmbedderMismatchError
+            The store's own vectors are another embedder's.
+        """
         embedder = self._open()
-        return embedder.fingerprint if embedder else None
+        if embedder is None:  # nothing to compare with: the vectors wait for their embedder
+            if self._store.note(_NOTE) not in {None, "", fingerprint}:
+                return False
+            self._store.set_note(_NOTE, fingerprint)
+            return True
+        if embedder.fingerprint != fingerprint:
+            return False
+        self._bind(embedder, claim=True)
+        return True
 
     def notes(self) -> tuple[str, ...]:
         """What a recall has to tell about its dense channel."""

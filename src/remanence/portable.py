@@ -64,7 +64,7 @@ def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, pr
             raise UnreadableFileError(f"{path} is not a Remanence export.", "Use ingest for other files.")
         if header.get("version") != VERSION:
             raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
-        same_embedder = bool(header.get("embedder")) and header.get("embedder") == encoding.fingerprint()
+        same_embedder = isinstance(header.get("embedder"), str) and encoding.claim(header["embedder"])
         lines = enumerate(file, 2)
         while batch := list(islice(lines, settings.commit_every)):
             parsed = [(_cube(line, path, number, settings)) for number, line in batch]
