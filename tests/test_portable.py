@@ -153,6 +153,18 @@ def test_an_id_with_other_content_is_refused(opened: Open, exported: Path) -> No
         memory.import_(exported)
 
 
+def test_a_repetition_is_known_after_an_import(opened: Open, tmp_path: Path) -> None:
+    turns = [{"content": "Yes.", "name": "Ann"}, {"content": "Yes.", "name": "Ann"}, {"content": "No.", "name": "Ben"}]
+    first = opened(":memory:")
+    ids = first.add(turns, session="s")
+    first.correct(ids[2], "Perhaps.")
+    first.export(tmp_path / "all.jsonl")
+    second = opened(":memory:")
+    second.import_(tmp_path / "all.jsonl")
+    assert second.add(turns, session="s") == ids
+    assert second.stats().cubes == 3
+
+
 def test_vectors_wait_for_their_embedder(opened: Open, tmp_path: Path) -> None:
     first = opened(":memory:")
     first.add(["a kiln", "a bicycle"])

@@ -21,7 +21,7 @@ from remanence.errors import InputError, UnreadableFileError
 from remanence.language.keys import derive
 from remanence.settings import Settings
 from remanence.store.protocol import Store
-from remanence.write.pipeline import Progress, keys_for
+from remanence.write.pipeline import Marks, Progress, keys_for
 
 FORMAT = "remanence-export"
 VERSION = 1
@@ -65,21 +65,27 @@ def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, pr
         if header.get("version") != VERSION:
             raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
         same_embedder = isinstance(header.get("embedder"), str) and encoding.claim(header["embedder"])
-        lines = enumerate(file, 2)
+        lines, marks = enumerate(file, 2), Marks(store.secret())
         while batch := list(islice(lines, settings.commit_every)):
             parsed = [(_cube(line, path, number, settings)) for number, line in batch]
-            new += store.restore(_drafts(parsed, encoding, same_embedder=same_embedder))
+            new += store.restore(_drafts(parsed, encoding, marks, same_embedder=same_embedder))
             read += len(batch)
             if progress:
                 progress(read, 0)
     return new
 
 
-def _drafts(parsed: Sequence[tuple[MemCube, bytes | None]], encoding: Encoding, *, same_embedder: bool) -> list[Draft]:
+def _drafts(
+    parsed: Sequence[tuple[MemCube, bytes | None]], encoding: Encoding, marks: Marks, *, same_embedder: bool
+) -> list[Draft]:
+    """Versions ready to be restored. First versions get their marks again, so that a repetition is still known as one."""
     missing = [cube for cube, vector in parsed if not (same_embedder and vector)]
     made = iter(keys_for(missing, encoding.documents))
     keys: list[Keys] = [derive(cube, vector) if same_embedder and vector else next(made) for cube, vector in parsed]
-    return [Draft(cube, key, None) for (cube, _), key in zip(parsed, keys, strict=True)]
+    return [
+        Draft(cube, key, marks.of([cube])[0] if cube.version == 1 else None)
+        for (cube, _), key in zip(parsed, keys, strict=True)
+    ]
 
 
 def _opened(path: Path) -> Any:

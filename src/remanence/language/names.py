@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from remanence.language.tokens import folded
+
 _WORD = re.compile(r"[^\W_][\w'’-]*")
 _FIRST_PERSON = re.compile(r"\b(?:I|me|my|mine|myself)\b")
 _SECOND_PERSON = re.compile(r"\b(?:you|your|yours|yourself)\b", re.IGNORECASE)
@@ -37,7 +39,7 @@ def named(question: str, names: Collection[str]) -> Naming:
     cuts: list[tuple[int, int]] = []
     for match in _WORD.finditer(question):
         word = _POSSESSIVE.sub("", match.group())
-        found = aliases.get(word.lower()) or (_shortened(word, aliases) if word[:1].isupper() else None)
+        found = aliases.get(folded(word)) or (_shortened(word, aliases) if word[:1].isupper() else None)
         if found:
             people |= found
             cuts.append(match.span())
@@ -63,7 +65,7 @@ def _aliases(names: Collection[str]) -> dict[str, set[str]]:
     for name in names:
         for word in _WORD.findall(name):
             if len(word) >= _NICKNAME or word == name:
-                aliases.setdefault(word.lower(), set()).add(name)
+                aliases.setdefault(folded(word), set()).add(name)
     return aliases
 
 
@@ -71,7 +73,7 @@ def _shortened(word: str, aliases: dict[str, set[str]]) -> set[str] | None:
     """Those whose name starts with this shorter one."""
     if len(word) < _NICKNAME:
         return None
-    start = word.lower()
+    start = folded(word)
     return {
         name
         for alias, owners in aliases.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -25,15 +26,29 @@ STOP_WORDS = frozenset(
     should may might must about into over after before between out up down off again once just also s t d ll m re ve""".split()
 )
 _WORD = re.compile(r"[^\W_]+")
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana and Han: no blanks between words
+_ANY_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _STEMMERS = threading.local()  # a Snowball stemmer is not safe to share between threads
 _PAIR = 5  # bytes of one packed term: 4 of hash, 1 of count
 
 
 def stems(text: str) -> list[str]:
-    """The stems of a text in order, stop words dropped. Letters and digits of any script; accents are kept."""
-    words = [BASE_FORMS.get(word, word) for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
+    """The stems of a text in order, stop words dropped. Letters and digits of any script, accents folded; Han and kana one by one."""
+    words = [BASE_FORMS.get(word, word) for word in _words(folded(text)) if word not in STOP_WORDS]
     stemmed: list[str] = _stemmer().stemWords(words)
     return stemmed
+
+
+def folded(text: str) -> str:
+    """Lower case without accents: São and sao are one word."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text.lower())))
+
+
+def _words(text: str) -> list[str]:
+    return (_WORD if text.isascii() else _ANY_WORD).findall(text)
 
 
 @lru_cache(maxsize=65536)

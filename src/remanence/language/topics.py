@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from remanence.language.tokens import STOP_WORDS
+from remanence.language.tokens import STOP_WORDS, folded
 
 _WORD = re.compile(r"[^\W_]+")
 _BRACKETS = re.compile(r"\s*\([^)]*\)\s*$")
@@ -48,5 +47,4 @@ class Topics:
 
 def normalised(name: str) -> str:
     """Lower case, no accents, no punctuation, no possessive s, single blanks."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() if not name.isascii() else name
-    return " ".join(_WORD.findall(re.sub(r"['’]s\b", "", (plain or name).lower())))
+    return " ".join(_WORD.findall(re.sub(r"['’]s\b", "", folded(name))))

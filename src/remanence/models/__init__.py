@@ -8,6 +8,7 @@ folder      any BERT-family sentence-transformer in a folder
 sentence    word pieces → windows → batches → vectors: what the two above share
 wordpiece   text → word pieces, as BERT cuts them
 weights     safetensors → the arrays that our graph wants
+int8        those arrays → the ones that the graph in 8 bits wants
 bert        those arrays in ONNX Runtime
 endpoint    an OpenAI-compatible embeddings endpoint
 hashing     no weights at all: for tests and for machines that have none

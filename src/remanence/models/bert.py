@@ -30,7 +30,7 @@ class Encoder(Protocol):
 
 
 class Fused:
-    """The shipped graph of one precision, with the arrays of `weights.arrange` (int8: of `weights.quantised`) put in."""
+    """The shipped graph of one precision, with the arrays of `weights.arrange` (int8: of `int8.quantised`) put in."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], precision: str) -> None:
         import onnxruntime

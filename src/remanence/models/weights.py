@@ -146,20 +146,3 @@ class _Source:
                 f"{self._where}: the tensor {name} is {found}, expected float32 {shape}.", "Fetch the model again."
             )
         return tensor
-
-
-def quantised(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays for `graphs/minilm-l6-v2.int8.onnx`: each matrix as int8 with one float32 scale per column.
-
-    The integers stay within ±63. An x86 without VNNI adds pairs of products in 16 bits, and 2 · 255 · 63 still fits
-    there: nothing overflows on any machine. (±127 would be 0.002 closer to fp32 in mean cosine, where it fits.)
-    """
-    arrays: dict[str, Array] = {}
-    for name, array in weights.items():
-        if array.ndim != 2 or not name.endswith(".weight"):
-            arrays[name] = array
-            continue
-        scale = np.abs(array).max(axis=0) / 63
-        arrays[name] = np.rint(array / np.maximum(scale, np.float32(1e-30))).astype(np.int8)
-        arrays[name.removesuffix("weight") + "scale"] = scale.astype(np.float32)
-    return arrays

@@ -35,7 +35,9 @@ class Recall:
     def view(self, space: str) -> View:
         """A space as the store has it now."""
         with self._lock:
-            index = self._indexes.setdefault(space, SpaceIndex(self._store, space))
+            index = self._indexes.get(space)
+            if index is None:
+                index = self._indexes[space] = SpaceIndex(self._store, space)
         return index.view()
 
     def drop(self) -> None:

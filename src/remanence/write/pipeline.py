@@ -52,20 +52,22 @@ def write(
         The key came before with other messages.
 
     """
-    space = target.scope.space
-    marks = _marks(store.secret(), found, target)
-    replay = Replay(space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest()) if key else None
-    if replay and (ids := store.replayed(replay)) is not None:
-        return Ids(ids)
+    cubes = [_cube(message, target) for message in found]
+    marks = Marks(store.secret()).of(cubes)
+    replay = None
+    if key:
+        replay = Replay(target.scope.space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest())
+        if (known := store.replayed(replay)) is not None:
+            return Ids(known)
     ids = Ids()
-    for at in range(0, len(found), commit_every):
-        some, their = found[at : at + commit_every], marks[at : at + commit_every]
-        last = at + commit_every >= len(found)
-        written, new = _batch(store, some, their, target, embed, replay if last else None, ids)
+    for at in range(0, len(cubes), commit_every):
+        batch = list(zip(cubes, marks, strict=True))[at : at + commit_every]
+        last = at + commit_every >= len(cubes)
+        written = _commit(store, batch, embed, replay if last else None, ids)
+        ids.new += len(set(written) & {cube.id for cube, _ in batch})
         ids += written
-        ids.new += new
         if progress:
-            progress(len(ids), len(found))
+            progress(len(ids), len(cubes))
     return ids
 
 
@@ -85,17 +87,15 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
     return [derive(cube, vector) for cube, vector in zip(cubes, packed, strict=True)]
 
 
-def _batch(
-    store: Store, some: Sequence[Message], marks: Sequence[bytes], target: Target, embed: Embed,
-    replay: Replay | None, earlier: Sequence[str],
-) -> tuple[list[str], int]:  # fmt: skip
-    known = store.known(marks, target.scope.space)
-    new = [(mark, message) for mark, message in zip(marks, some, strict=True) if mark not in known]
-    cubes = [_cube(message, target) for _, message in new]
-    drafts = [Draft(cube, keys, mark) for (mark, _), cube, keys in zip(new, cubes, keys_for(cubes, embed), strict=True)]
-    fresh = iter(drafts)
-    ids = store.append([known.get(mark) or next(fresh) for mark in marks], replay, earlier)
-    return ids, len(set(ids) & {cube.id for cube in cubes})
+def _commit(
+    store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str]
+) -> list[str]:
+    """Write what the store does not know yet, in one transaction. Returns all ids of the batch, in order."""
+    known = store.known([mark for _, mark in batch], batch[0][0].scope.space)
+    new = [(cube, mark) for cube, mark in batch if mark not in known]
+    keys = keys_for([cube for cube, _ in new], embed)
+    drafts = iter([Draft(cube, key, mark) for (cube, mark), key in zip(new, keys, strict=True)])
+    return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
 
 
 def _cube(message: Message, target: Target) -> MemCube:
@@ -110,29 +110,46 @@ def _cube(message: Message, target: Target) -> MemCube:
     )  # fmt: skip
 
 
-def _marks(secret: bytes, found: Sequence[Message], target: Target) -> list[bytes]:
-    """A keyed digest per message that says: the same content from the same source, for the n-th time in this call.
+class Marks:
+    """Keyed digests that say of a first version: this content from this source, for the n-th time in this call.
 
     A list may rightly say "Yes." twice; the same list again is a repetition, turn by turn.
     """
-    seen: Counter[bytes] = Counter()
-    marks: list[bytes] = []
-    for message in found:
-        scope = target.scope
-        content = [
-            scope.user, scope.agent, message.session or scope.session, message.source or target.source, message.role,
-            message.author, message.about, message.kind, None if message.time is None else message.time.isoformat(),
-            message.text, message.meta,
-        ]  # fmt: skip
-        digest = _digest(secret, content)
-        marks.append(_digest(secret, [digest.hex(), seen[digest]]) if seen[digest] else digest)
-        seen[digest] += 1
-    return marks
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._seen: Counter[bytes] = Counter()
+
+    def of(self, cubes: Sequence[MemCube]) -> list[bytes]:
+        """The mark of each cube, 16 bytes."""
+        return [self._mark(cube) for cube in cubes]
+
+    def _mark(self, cube: MemCube) -> bytes:
+        data = cube.to_json()
+        digest = self._digest([data[name] for name in _MARKED])
+        times = self._seen[digest]
+        self._seen[digest] += 1
+        return self._digest([digest.hex(), times]) if times else digest
+
+    def _digest(self, content: Sequence[object]) -> bytes:
+        encoded = json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
+        return hashlib.blake2b(encoded, key=self._secret, digest_size=16).digest()
 
 
-def _digest(secret: bytes, content: Sequence[object]) -> bytes:
-    encoded = json.dumps(content, ensure_ascii=False, sort_keys=True, default=str).encode()
-    return hashlib.blake2b(encoded, key=secret, digest_size=16).digest()
+_MARKED = (
+    "space",
+    "user",
+    "agent",
+    "session",
+    "source",
+    "role",
+    "author",
+    "about",
+    "kind",
+    "observed_at",
+    "text",
+    "meta",
+)
 
 
 class _Ids:
