@@ -80,7 +80,7 @@ def main() -> None:
     arguments.add_argument("--locomo", type=Path)
     arguments.add_argument("--only", choices=("locomo", "documents"))
     arguments.add_argument("--ablation", action="store_true")
-    arguments.add_argument("--precision", default="fp32", choices=("fp32", "int8"))
+    arguments.add_argument("--precision", default="int8", choices=("fp32", "int8"))
     arguments.add_argument("--json", type=Path, help="write the results there too")
     options = arguments.parse_args()
     if not data.folder().is_dir() and options.locomo is None:

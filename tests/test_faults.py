@@ -218,16 +218,9 @@ PERMISSIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "folder-closed": lambda: without_permission(0o666, 0o000),
     "folder-out-of-reach": lambda: without_permission(0o666, 0o777, parent=0o000),
 }
-_RAW = pytest.mark.xfail(strict=True, reason="the operating system's PermissionError comes through")
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(name, marks=[_RAW] if name.startswith("folder-") and "only" not in name else [])
-        for name in PERMISSIONS
-    ],
-)
+@pytest.mark.parametrize("case", PERMISSIONS)
 def test_what_may_not_be_written_is_refused(answer, case):
     """A read-only file can be read where the folder takes the log that SQLite keeps beside it, and nowhere else."""
     found = answer(case)
@@ -286,7 +279,6 @@ def test_a_reader_elsewhere_holds_up_the_clean_up_until_the_next_opening(reader,
     assert SECRET.encode() not in image(tmp_path / "m.rem")
 
 
-@pytest.mark.xfail(strict=True, raises=ForgetIncompleteError, reason="opening insists on finishing the clean-up")
 def test_a_clean_up_that_is_due_keeps_nobody_out(reader, opened):
     """As long as the reader reads, the others want to work as well."""
     memory, ids, _ = reader

@@ -283,7 +283,6 @@ def followed(opened):
     return memory, ids
 
 
-@pytest.mark.xfail(strict=True, reason="a correction read together with its memory goes to the end of the conversation")
 def test_corrected_before_the_index_looked(followed, opened):
     memory, ids = followed
     memory.correct(ids[0], "red cherry")
@@ -304,7 +303,6 @@ def test_the_middle_of_a_conversation_forgotten(followed, opened):
     assert ranked(memory, "grass") == ranked(opened(), "grass")
 
 
-@pytest.mark.xfail(strict=True, reason="an index that is loaded keeps the names of forgotten speakers")
 def test_the_only_words_of_a_speaker_forgotten(followed, opened):
     """The name of somebody who says nothing any more is a word like any other."""
     memory, ids = followed
@@ -313,11 +311,7 @@ def test_the_only_words_of_a_speaker_forgotten(followed, opened):
     assert ranked(memory, "What does Ann like?") == ranked(opened(), "What does Ann like?")
 
 
-@pytest.mark.parametrize(
-    "vectors",
-    [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, reason="no embedder is noted"))],
-    ids=["without", "with"],
-)
+@pytest.mark.parametrize("vectors", [False, True], ids=["without", "with"])
 def test_an_import_exports_to_the_same_bytes_and_knows_its_embedder(opened, tmp_path, vectors):
     memory, fresh = opened(), opened("fresh.rem")
     memory.add([ANCHOR, {"content": "one", "time": "2024-01-01", "meta": {"k": [1, "é"]}}])

@@ -50,17 +50,19 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, list(outputs), domain=domain, **attributes))
         return outputs[0]
 
-    def normed(self, layer: str, name: str, value: str, residual: str) -> str:
-        """LayerNorm(value + bias + residual): the bias of the matrix product before it rides along."""
-        gain, shift = self.weight(f"{layer}.{name}.gain", HIDDEN), self.weight(f"{layer}.{name}.shift", HIDDEN)
-        bias = self.weight(f"{layer}.{name}.bias", HIDDEN)
-        return self.add(
-            "SkipLayerNormalization",
-            [value, residual, gain, shift, bias],
-            f"{layer}.{name}",
-            domain=MICROSOFT,
-            epsilon=EPSILON,
-        )
+    def normed(self, layer: str, name: str, value: str, residual: str, *, fused: bool) -> str:
+        """LayerNorm(value + bias + residual): the bias of the matrix product before it rides along.
+
+        The fused operator is the slower one on a CPU; the fp32 graph keeps it, so that its vectors stay what they were.
+        """
+        out = f"{layer}.{name}"
+        gain, shift = self.weight(f"{out}.gain", HIDDEN), self.weight(f"{out}.shift", HIDDEN)
+        bias = self.weight(f"{out}.bias", HIDDEN)
+        if fused:
+            inputs = [value, residual, gain, shift, bias]
+            return self.add("SkipLayerNormalization", inputs, out, domain=MICROSOFT, epsilon=EPSILON)
+        total = self.add("Add", [self.add("Add", [value, bias], f"{out}.biased"), residual], f"{out}.total")
+        return self.add("LayerNormalization", [total, gain, shift], out, axis=-1, epsilon=EPSILON)
 
 
 def product(graph: Graph, name: str, value: str, rows: int, columns: int, *, small: Small | None) -> str:
@@ -177,13 +179,13 @@ def encoder(graph: Graph, layer: str, hidden: str, *, int8: bool) -> str:
     attended = attention(graph, layer, hidden, int8=int8)
     tiny = small(graph, attended, HIDDEN) if int8 else None
     mixed = product(graph, f"{layer}.mix", attended, HIDDEN, HIDDEN, small=tiny)
-    hidden = graph.normed(layer, "attended", mixed, hidden)
+    hidden = graph.normed(layer, "attended", mixed, hidden, fused=not int8)
     tiny = small(graph, hidden, HIDDEN, "hidden") if int8 else None
     wide = product(graph, f"{layer}.widen", hidden, HIDDEN, WIDE, small=tiny)
     wide = graph.add("BiasGelu", [wide, graph.weight(f"{layer}.widen.bias", WIDE)], f"{layer}.gelu", domain=MICROSOFT)
     tiny = small_gelu(graph, wide, WIDE, f"{layer}.gelu") if int8 else None
     narrow = product(graph, f"{layer}.narrow", wide, WIDE, HIDDEN, small=tiny)
-    return graph.normed(layer, "fed", narrow, hidden)
+    return graph.normed(layer, "fed", narrow, hidden, fused=not int8)
 
 
 def attention(graph: Graph, layer: str, hidden: str, *, int8: bool) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from remanence.errors import EmbedderMismatchError, EndpointError, ModelMissingError
-from remanence.language.keys import embedded_text
+from remanence.language.keys import RULES, embedded_text
 from remanence.settings import Settings
 from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress, keys_for
@@ -94,6 +94,8 @@ class Encoding:
             return (f"Dense search left out. {self._missing}",)
         if self._unanswered:
             return (f"Dense search left out. {self._unanswered}",)
+        if self._store.note("rules") != RULES:
+            return ("Words and dates were indexed by the rules of an earlier release. Run: remanence reindex",)
         return ()
 
     def verify(self, sample: int) -> tuple[int, tuple[str, ...]]:
@@ -139,6 +141,7 @@ class Encoding:
             done += len(some)
             if progress:
                 progress(done, total)
+        self._store.set_note("rules", RULES)
         self._store.drop_note("reindexed_to")
         self._bound = False
         return done
@@ -165,10 +168,11 @@ class Encoding:
             return
         stored = self._store.note(_NOTE)
         if not stored:
-            if claim:
-                self._store.set_note(_NOTE, embedder.fingerprint)
-                self._bound = True
-            return
+            if not claim:
+                return
+            if stored is not None:  # what a reindex without an embedder left
+                self._store.drop_note(_NOTE)
+            stored = self._store.offer_note(_NOTE, embedder.fingerprint)  # another process may have been first
         if stored != embedder.fingerprint:
             raise EmbedderMismatchError(
                 f"The store's vectors were made by {stored}, the settings name {embedder.fingerprint}.",

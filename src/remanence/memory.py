@@ -162,7 +162,7 @@ class Memory:
             The text is empty, too large or of a wrong type.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
-        from_when = moment(time, "time") or datetime.now(UTC)
+        from_when = moment(time, "time")
         while True:
             current = self._store.get(identity(cube_id), space)
             if checked == current.text:
@@ -240,6 +240,8 @@ class Memory:
         where = scope(space, user, agent, session)
         filters = {key: value for key in ("user", "agent", "session") if (value := getattr(where, key)) is not None}
         self._has_space(space)
+        if after is not None and not isinstance(after, str):
+            raise InputError(f"after is {after!r}.", "Pass the `cursor` of the page before, or None.")
         return self._store.page(space, count(limit, "limit", _MOST_HITS), after, filters)
 
     def spaces(self) -> Sequence[str]:
@@ -261,8 +263,9 @@ class Memory:
 
     def verify(self, *, sample: int = 64) -> Checked:
         """Check the whole store: pages, journal chain, commitments, versions, derived keys; and `sample` vectors by embedding again."""
+        sample = count(sample, "sample", _MOST_HITS, least=0)
         checked = self._store.verify()
-        looked_at, problems = self._encoding.verify(count(sample, "sample", _MOST_HITS, least=0))
+        looked_at, problems = self._encoding.verify(sample if checked.ok else 0)
         return Checked({**checked.checks, "vectors embedded again": looked_at}, checked.problems + problems)
 
     def reindex(self, progress: Progress | None = None) -> int:

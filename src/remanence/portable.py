@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from remanence.cubes import Draft, Keys, MemCube
 from remanence.encoding import Encoding
@@ -25,6 +25,7 @@ from remanence.write.pipeline import Marks, Progress, keys_for
 
 FORMAT = "remanence-export"
 VERSION = 1
+_TAIL = 4096  # bytes that surely hold the last line
 
 
 def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int:
@@ -47,6 +48,7 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
                     line["vector"] = base64.b64encode(keys.vector).decode()
                 file.write(_line(line))
                 count += 1
+            file.write(_line({"end": count}))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -65,14 +67,27 @@ def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, pr
         if header.get("version") != VERSION:
             raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
         same_embedder = isinstance(header.get("embedder"), str) and encoding.claim(header["embedder"])
+        total = _promised(file, path)
         lines, marks = enumerate(file, 2), Marks(store.secret())
-        while batch := list(islice(lines, settings.commit_every)):
+        while batch := list(islice(lines, min(settings.commit_every, total - read))):
             parsed = [(_cube(line, path, number, settings)) for number, line in batch]
             new += store.restore(_drafts(parsed, encoding, marks, same_embedder=same_embedder))
             read += len(batch)
             if progress:
-                progress(read, 0)
+                progress(read, total)
     return new
+
+
+def _promised(file: BinaryIO, path: Path) -> int:
+    """How many versions the last line says there are; a file without it was cut off, and nothing of it is imported."""
+    here = file.tell()
+    file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+    last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    file.seek(here)
+    try:
+        return int(json.loads(last)["end"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFileError(f"{path} has no last line: it was cut off.", "Export the memory again.") from None
 
 
 def _drafts(
@@ -88,7 +103,7 @@ def _drafts(
     ]
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:

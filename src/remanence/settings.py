@@ -26,8 +26,8 @@ class Settings:
     embedder: str = "minilm"
     """`minilm`, `hashing`, `none`, a folder, a hub name such as `sentence-transformers/all-MiniLM-L6-v2`, or the
     http(s) URL of an OpenAI-compatible endpoint, with the model after `#`: `http://localhost:11434/v1#nomic-embed-text`."""
-    precision: Precision = "fp32"
-    """Arithmetic of a local embedder. Part of its fingerprint: a store keeps to one."""
+    precision: Precision = "int8"
+    """Arithmetic of a local embedder: int8 finds as much as fp32 and is nearly twice as fast. Part of the fingerprint."""
     embedder_key: str = ""
     """Bearer token for an embedding endpoint. Never written to the store, never printed."""
     models_dir: Path = Path("~/.cache/remanence/models")

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from remanence.errors import InputError, ModelDamagedError, ModelMissingError
+from remanence.errors import ModelDamagedError, ModelMissingError
 from remanence.models.bert import pooled
 from remanence.models.folder import describe, open_folder
 
@@ -114,9 +114,10 @@ def test_long_texts_use_the_room_of_the_model(folder):
     assert open_folder(folder).embed(["red " * 100]).shape == (1, 4)
 
 
-def test_int8_is_for_minilm_only(folder):
-    with pytest.raises(InputError, match="int8 is built for MiniLM-L6 only"):
-        open_folder(folder, "int8")
+def test_a_foreign_graph_runs_as_it_is_whatever_the_precision(folder):
+    one, other = open_folder(folder, "int8"), open_folder(folder, "fp32")
+    assert one.fingerprint == other.fingerprint
+    assert (one.embed(["some text"]) == other.embed(["some text"])).all()
 
 
 def test_what_is_missing_is_said(folder):

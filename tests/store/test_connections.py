@@ -90,7 +90,6 @@ def test_the_second_writer_gives_up_after_the_timeout(tmp_path, plain, draft):
         assert other.append([draft("late")]) == ["id of late in a"]
 
 
-@pytest.mark.xfail(strict=True, raises=StoreBusyError, reason="every opening takes the write lock")
 def test_a_store_opens_beside_a_writer_that_takes_its_time(tmp_path, plain, draft):
     """Opening an up-to-date file changes nothing, so it should not have to wait for a writer."""
     path = tmp_path / "m.rem"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remanence.errors import ForgetIncompleteError
 from remanence.store.erasure import pieces
 from remanence.store.sqlite import SQLiteStore
 
@@ -41,7 +41,6 @@ def test_first_and_last_bytes_are_among_the_pieces(size):
     assert found[-1] == value[-len(found[-1]) :]
 
 
-@pytest.mark.xfail(strict=True, reason="the clean-up of one takes away the note of the other")
 def test_an_erasure_during_anothers_clean_up_stays_due(tmp_path, plain, draft):
     """A rewrites the file; B erases something else before A is through, and is killed before its own rewrite."""
     path = tmp_path / "m.rem"
@@ -56,19 +55,18 @@ def test_an_erasure_during_anothers_clean_up_stays_due(tmp_path, plain, draft):
         one._connections._writer.set_trace_callback(when_the_log_is_emptied)
         one.scrub()
         one._connections._writer.set_trace_callback(None)
-        assert other.note("scrub") == "due"
+        assert other.note("scrub") is not None
 
 
 def test_a_clean_up_takes_its_own_note_away(tmp_path, plain, draft):
     with closing(SQLiteStore(tmp_path / "m.rem", plain)) as store:
         store.append([draft("first"), draft("second")])
         store.erase(["id of first in a"])
-        assert store.note("scrub") == "due"
+        assert store.note("scrub") is not None
         store.scrub()
         assert store.note("scrub") is None
 
 
-@pytest.mark.xfail(strict=True, raises=ForgetIncompleteError, reason="SQLite does not wait for another one's checkpoint")
 def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
     """SQLite answers "busy" at once while another connection checkpoints, whatever the timeout; any commit may do that."""
     path = tmp_path / "m.rem"
@@ -80,29 +78,39 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
     ):
         store.append([draft("first"), draft("second")])
         erased = store.erase(["id of first in a"])
-        with ExitStack() as reading, other._connections.read() as looking:
+        reading, started = ExitStack(), list[Future[None]]()
 
-            def checkpoint() -> None:
-                with other._connections.outside_transactions() as connection:
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-            def begin(statement: str) -> None:
-                if "wal_checkpoint" not in statement or len(started):
-                    return
-                reading.enter_context(reader.snapshot("a"))[1].__next__()
-                started.append(thread.submit(checkpoint))
-                looking.execute("ROLLBACK")
-                while not looking.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0]:
+        def checkpoint() -> None:
+            with other._connections.outside_transactions() as connection:
+                while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[
+                    0
+                ]:  # the probe below got there first
                     pass
-                looking.execute("BEGIN")
-                threading.Timer(0.2, reading.close).start()
 
-            started: list[Future[None]] = []
-            store._connections._writer.set_trace_callback(begin)
-            try:
-                store.scrub()
-            finally:
-                store._connections._writer.set_trace_callback(None)
-                reading.close()
-                started[0].result(10)
+        def busy() -> bool:
+            with store._connections.read() as connection:
+                connection.execute("COMMIT")
+                found = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0]
+                connection.execute("BEGIN")
+            return bool(found)
+
+        def begin(statement: str) -> None:
+            """Just before the store checkpoints, the other one begins to, and has to wait for a reader."""
+            if "wal_checkpoint(TRUNCATE)" not in statement or started:
+                return
+            next(reading.enter_context(reader.snapshot("a"))[1])
+            started.append(thread.submit(checkpoint))
+            deadline = time.monotonic() + 4
+            while not busy():
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            threading.Timer(0.2, reading.close).start()
+
+        store._connections._writer.set_trace_callback(begin)
+        try:
+            store.scrub()
+        finally:
+            store._connections._writer.set_trace_callback(None)
+            reading.close()
+            started[0].result(10)
         assert store.residue(erased.traces) == []

@@ -140,7 +140,6 @@ def test_another_programs_database_is_refused(foreign, plain):
         SQLiteStore(foreign, plain)
 
 
-@pytest.mark.xfail(strict=True, reason="it is switched to WAL before it is looked at")
 def test_another_programs_database_is_left_as_it_was(foreign, plain):
     before = foreign.read_bytes()
     with pytest.raises(NotAStoreError):
@@ -184,14 +183,12 @@ def test_no_location_is_refused(location):
         Memory(location, Settings(embedder="none"))
 
 
-@pytest.mark.xfail(strict=True, raises=(ValueError, OSError), reason="the operating system's errors come through")
 @pytest.mark.parametrize("name", ["a\0b.rem", "a" * 300], ids=["zero-byte", "too-long"])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path, plain, name):
     with pytest.raises(RemanenceError):
         SQLiteStore(tmp_path / name, plain)
 
 
-@pytest.mark.xfail(strict=True, reason="the connection is left to the garbage collector")
 def test_a_refused_file_is_not_kept_open(tmp_path, foreign, plain):
     """Another program can have its file back at once, without waiting for a garbage collection."""
     open_files = Path("/proc/self/fd")

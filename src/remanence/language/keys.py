@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube
 from remanence.language import dates, tokens
 
+RULES = "1"
+"""Number of the rules below, and of all that they use. A change that derives other keys from the same cube raises it: a store
+notes the rules that its keys were made by, and `reindex` brings it up to date."""
+
 _PAIR = struct.Struct("<2d")
 
 

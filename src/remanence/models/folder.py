@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from remanence.errors import InputError, ModelDamagedError, ModelMissingError
+from remanence.errors import ModelDamagedError, ModelMissingError
 from remanence.models import bert, minilm, weights, wordpiece
 from remanence.models.sentence import Loaded, SentenceEmbedder
 from remanence.settings import Precision
@@ -63,7 +63,7 @@ def describe(folder: Path) -> Description:
 
 
 def open_folder(folder: Path, precision: Precision = "fp32") -> SentenceEmbedder:
-    """The embedder over `folder`: our graph where its shape fits, else the folder's own `onnx/model.onnx`.
+    """The embedder over `folder`: our graph where its shape fits, else the folder's own `onnx/model.onnx` as it is.
 
     Raises
     ------
@@ -71,8 +71,6 @@ def open_folder(folder: Path, precision: Precision = "fp32") -> SentenceEmbedder
         The folder lacks a file, or holds a model that cannot run here.
     ModelDamagedError
         A file is not what its name says.
-    InputError
-        `precision` is int8 and the model is not MiniLM-L6.
     """
     found = describe(folder)
     path = folder / "model.safetensors"
@@ -84,8 +82,7 @@ def open_folder(folder: Path, precision: Precision = "fp32") -> SentenceEmbedder
                 f"{folder} holds a {found.kind} of another shape than MiniLM-L6, and no {ONNX}.",
                 "Export it to ONNX into that place, or serve it through an embeddings endpoint.",
             )
-        if precision == "int8":
-            raise InputError(f"int8 is built for MiniLM-L6 only, not for {folder}.", "Set precision to fp32.")
+        precision = "fp32"  # a foreign graph runs as it is; int8 is built for MiniLM-L6 only
     tokenizer = weights.digest(folder / "tokenizer.json")
     model = weights.digest(path)
     if path.suffix == ".onnx":  # large exports keep their weights beside the graph

@@ -1,7 +1,7 @@
 """The arrays of `weights.arrange` → those of `graphs/minilm-l6-v2.int8.onnx`, where a vector does not depend on its batch.
 
 Each row of activations is rounded to 8 bits by its own largest value, when it comes; each column of a matrix by its own,
-here. Neither works while a few values are twenty times the others, as they are in every BERT. So the 16 rows of a matrix
+here. Neither works while a few values are twenty times the others, as they are in every BERT. So the 48 rows of a matrix
 that meet them stay float32, and their part of the product is added (after Dettmers et al. 2022, arXiv 2208.07339, who pick
 them anew for every batch). They are found in the weights alone: they are the dimensions of the hidden state that some
 feed-forward layer writes to most strongly, and those of a feed-forward layer that it reads most strongly.
@@ -15,7 +15,7 @@ import numpy as np
 
 from remanence.models.weights import LAYERS, Array
 
-RARE = 16
+RARE = 48
 """How many rows of a matrix stay float32."""
 
 FLOOR = 0.17

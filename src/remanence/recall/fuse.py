@@ -54,7 +54,7 @@ def _meaning(value: float) -> str:
 
 
 def _session(value: float) -> str:
-    return "its session is on the topic" if value > 0 else "its session is off the topic"
+    return "its session, or itself, is on the topic" if value > 0 else "its session, or itself, is off the topic"
 
 
 def _words(value: float) -> str:

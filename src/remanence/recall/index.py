@@ -24,6 +24,7 @@ from remanence.recall.view import NOBODY, View
 from remanence.store.protocol import Change, IndexRow, Store
 
 _KINDS = {kind.value: number for number, kind in enumerate(Kind)}
+_ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # what speaks where no name is given
 _LOAD = 4096  # rows taken from the store at a time
 
 _COLUMNS: dict[str, type[np.generic]] = {
@@ -61,11 +62,12 @@ class SpaceIndex:
         """The space as the store has it now: takes in whatever this or another process committed since the last call."""
         if self._store.head() != self._head:
             with self._lock:
-                self._catch_up()
+                head = self._catch_up()
                 self._view = self._look()
+                self._head = head  # last: whoever sees it must find the view that belongs to it
         return self._view
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> int:
         if self._head < 0:
             with self._store.snapshot(self._space) as (head, rows):
                 while batch := list(islice(rows, _LOAD)):
@@ -74,7 +76,7 @@ class SpaceIndex:
             head, changes, rows = self._store.changes(self._space, self._head)
             self._apply(changes, rows)
         self._postings.settle()
-        self._head = head
+        return head
 
     def _look(self) -> View:
         columns = {name: column.view() for name, column in self._columns.items()}
@@ -84,15 +86,13 @@ class SpaceIndex:
         )  # fmt: skip
 
     def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
-        batch: list[IndexRow] = []
-        for change in changes:
-            if change.op == "forget":
-                self._append(batch)
-                batch = []
-                self._forget(change.root)
-            elif change.seq in rows:
-                batch.append(rows[change.seq])
-        self._append(batch)
+        """Rows are as they are now, after all the changes: in the order of their memories, as a fresh load takes them."""
+        self._append(sorted(rows.values(), key=lambda row: (row.root, row.seq)))
+        forgotten = [change.root for change in changes if change.op == "forget"]
+        for root in forgotten:
+            self._forget(root)
+        if forgotten:
+            self._name_again()
 
     def _append(self, batch: Sequence[IndexRow]) -> None:
         if not batch:
@@ -123,8 +123,8 @@ class SpaceIndex:
             self._columns[name].extend(column)
         for about in {*row["about"]} - {None}:
             self._topics.add(about, self._names[about])
-        if new := {*row["author"]} - {None, *self._speakers}:
-            self._speakers = (*self._speakers, *sorted(new))
+        if new := {*row["author"]} - {None, *self._speakers, *_ROLES}:
+            self._speakers = tuple(sorted({*self._speakers, *new}))
         self._add_vectors(row["vector"], first)
         self._add_windows(row["dates"], first)
         self._postings.extend(first, row["terms"])
@@ -156,6 +156,15 @@ class SpaceIndex:
             slots.alive[slot] = False
             self._vectors.clear(slot)
 
+    def _name_again(self) -> None:
+        """Know no speaker and no entity any more that only forgotten cubes named."""
+        slots = self._look()
+        names = {code: name for name, code in self._names.items()}
+        self._speakers = tuple(sorted({names[code] for code in set(slots.speaker[slots.alive].tolist())} - _ROLES))
+        self._topics = Topics()
+        for code in set(slots.about[slots.alive].tolist()) - {NOBODY}:
+            self._topics.add(names[code], code)
+
     def _register(self, name: str | None) -> int:
         return NOBODY if name is None else self._names.setdefault(name, len(self._names))
 
@@ -167,7 +176,7 @@ def kind_code(kind: str) -> int:
 
 def _thread(row: IndexRow) -> str | None:
     """What a turn's neighbours share: the session of a conversation. A document's passages stand for themselves."""
-    return None if row.session is None or row.role == "document" else f"\0{row.user}\0{row.agent}\0{row.session}"
+    return None if row.session is None or row.role == "document" else f"\0{row.user!r}\0{row.agent!r}\0{row.session}"
 
 
 def _seconds(text: str) -> float:

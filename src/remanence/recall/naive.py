@@ -22,8 +22,8 @@ from remanence.language.topics import Topics
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
 
-_DAY = 86400.0
-_VAGUE = 62 * _DAY  # a stored date longer than this says little
+_DAY, _VAGUE = 86400.0, 62 * 86400.0  # a stored date longer than that says little
+_ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # not names
 _SAME = 1e-6  # values this close, or within this share of the largest, differ by rounding only
 
 Entries = Iterable[tuple[MemCube, Keys]]
@@ -37,6 +37,7 @@ class _Turn:
     cube: MemCube
     keys: Keys
     observed: float
+    dated: bool  # False where `observed` is only when a document was stored
     terms: dict[int, int]
     vector: Sequence[float]  # empty where there is none
     previous: _Turn | None = None
@@ -45,28 +46,25 @@ class _Turn:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What each channel says of every cube in scope: lists of one length, in the order of `cubes`."""
+    """What each channel says of every cube in scope, and adds to its score: lists in the order of `cubes`.
+
+    `words` and `meaning` are None where that search is silent; `contributions` are empty where there is nothing to search for.
+    """
 
     cubes: list[MemCube]
     words: list[float] | None
-    """BM25F; None where no word matches."""
     meaning: list[float] | None
-    """Smoothed dot products; None where there are no vectors."""
     contributions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-    """What each channel adds to the score; empty where there was nothing to search for."""
 
     def scores(self) -> list[float]:
-        """The fused scores; empty where there was nothing to search for."""
+        """The fused scores; empty like `contributions`."""
         return [sum(column) for column in zip(*self.contributions.values(), strict=True)]
 
 
 def search(
     entries: Entries, query: Query, vector: Sequence[float] | None, profile: Profile = DEFAULT
 ) -> list[tuple[MemCube, float]]:
-    """Every cube in scope with its score, best first, ties to the memory first written. `query.k` is left to the caller.
-
-    `vector` is that of `sought(entries, query)`, or None where there is no embedder.
-    """
+    """Every cube in scope with its score, best first, ties to the memory first written; `vector` is that of `sought`."""
     found = parts(entries, query, vector, profile)
     pairs = zip(found.cubes, found.scores(), strict=bool(found.contributions))
     return sorted(pairs, key=lambda pair: -pair[1])  # stable, and the cubes come by age
@@ -103,9 +101,10 @@ def _turns(entries: Entries) -> list[_Turn]:
     """All versions, by memory in the order of first writing; the current ones know their neighbours."""
     memories: dict[str, list[_Turn]] = defaultdict(list)
     for cube, keys in entries:
-        observed = posix(cube.provenance.observed_at or cube.valid_from)
-        vector = [number for (number,) in struct.iter_unpack("<e", keys.vector or b"")]
-        memories[cube.id].append(_Turn(cube, keys, observed, tokens.unpack_terms(keys.terms), vector))
+        said, vector = cube.provenance.observed_at, [value for (value,) in struct.iter_unpack("<e", keys.vector or b"")]
+        dated = said is not None or cube.provenance.role != "document"
+        observed = posix(said or cube.valid_from)
+        memories[cube.id].append(_Turn(cube, keys, observed, dated, tokens.unpack_terms(keys.terms), vector))
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
     for turn in turns:
@@ -167,7 +166,8 @@ def _analyse(turns: Sequence[_Turn], query: Query) -> _Asked:
 
 
 def _named(cubes: Sequence[MemCube], query: Query) -> names.Naming:
-    return names.named(query.question, {author for cube in cubes if (author := cube.provenance.author) is not None})
+    authors = {cube.provenance.author for cube in cubes}
+    return names.named(query.question, {name for name in authors if name is not None and name not in _ROLES})
 
 
 def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> list[float] | None:
@@ -175,7 +175,7 @@ def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> li
     before, after = profile.words_previous, profile.words_next
     fields = [[(1.0, turn), (before, turn.previous), (after, turn.following)] for turn in scope]
     lengths = [sum(weight * sum(one.terms.values()) for weight, one in some if one) for some in fields]
-    mean = max(sum(lengths) / len(lengths), 1e-9) if lengths else 1.0
+    mean = max(sum(lengths) / max(len(lengths), 1), 1e-9)
     scores = [0.0] * len(scope)
     for term in asked:
         df = sum(term in turn.terms for turn in scope)
@@ -201,34 +201,30 @@ def _meaning(scope: Sequence[_Turn], vector: Sequence[float] | None, profile: Pr
 
 def _priors(scope: Sequence[_Turn], asked: _Asked, profile: Profile) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    said = [_said_by(turn.cube, asked.speaker) for turn in scope]
-    if any(said) and not all(said):  # it tells nobody apart otherwise
+    said = [asked.speaker in (turn.cube.provenance.author, turn.cube.provenance.role) for turn in scope]
+    if asked.speaker is not None and any(said) and not all(said):  # it tells nobody apart otherwise
         found["speaker"] = [profile.speaker * one for one in said]
     if asked.windows:
         found["date"] = [profile.date * math.exp(-_days(turn, asked.windows) / profile.date_days) for turn in scope]
     if asked.when:
         found["when"] = [profile.when * bool(turn.keys.flags & HAS_TIME) for turn in scope]
     found["asking"] = [profile.asking * bool(turn.keys.flags & ENDS_WITH_QUESTION) for turn in scope]
-    stems = [sum(turn.terms.values()) for turn in scope]
-    found["brief"] = [profile.brief * math.exp(-count / profile.brief_stems) for count in stems]
+    found["brief"] = [profile.brief * math.exp(-sum(one.terms.values()) / profile.brief_stems) for one in scope]
     if asked.topics:
         found["about"] = [profile.about * (turn.cube.about in asked.topics) for turn in scope]
-    if asked.latest and scope:
-        newest, oldest = max(turn.observed for turn in scope), min(turn.observed for turn in scope)
-        found["latest"] = [profile.latest * (1 - (newest - one.observed) / max(newest - oldest, 1.0)) for one in scope]
+    times = [turn.observed for turn in scope if turn.dated]
+    if asked.latest and times:  # what has no date counts as the oldest
+        first, span = min(times), max(max(times) - min(times), 1.0)
+        found["latest"] = [profile.latest * (one.observed - first) / span if one.dated else 0.0 for one in scope]
     return found
-
-
-def _said_by(cube: MemCube, speaker: str | None) -> bool:
-    author, role = cube.provenance.author, cube.provenance.role
-    return speaker is not None and speaker in (author or role, role if speaker in ("user", "assistant") else None)
 
 
 def _days(turn: _Turn, windows: Sequence[dates.Window]) -> float:
     """Days between the turn, or a time that it names, and the nearest time that the question names."""
     named = [window for window in unpack_windows(turn.keys.dates) if window.hi - window.lo <= _VAGUE]
-    times = [dates.Window(turn.observed, turn.observed), *named]
-    return min(max(window.lo - time.hi, time.lo - window.hi, 0.0) for window in windows for time in times) / _DAY
+    times = [dates.Window(turn.observed, turn.observed), *named] if turn.dated else named
+    gaps = [max(window.lo - time.hi, time.lo - window.hi, 0.0) for window in windows for time in times]
+    return min(gaps, default=math.inf) / _DAY
 
 
 def _session_lift(scope: Sequence[_Turn], scores: Sequence[float], profile: Profile) -> list[float] | None:

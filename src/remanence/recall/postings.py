@@ -20,43 +20,48 @@ class Postings:
     """An inverted index of hashed terms. One thread changes it at a time; any number may look things up meanwhile."""
 
     def __init__(self) -> None:
-        self._base = _Base.empty()
-        self._tail: dict[int, list[int]] = {}  # slot * 256 + count, so that one append adds a posting
+        # The base and what came since, changed as one: a lookup must not see the new one of the one and the old of the other.
+        # A posting in the dictionary is slot * 256 + count, so that a single append adds it.
+        self._state: tuple[_Base, dict[int, list[int]]] = (_Base.empty(), {})
         self._waiting = 0
         self._raw: list[tuple[int, Sequence[bytes]]] = []  # large batches: merged as a whole by `settle`
 
     def extend(self, first_slot: int, packed: Sequence[bytes]) -> None:
         """Add the terms of new slots, numbered from `first_slot`. They can be found after `settle`."""
-        if len(packed) > _LARGE:
+        if (
+            len(packed) > _LARGE or self._raw
+        ):  # whatever follows a large batch waits behind it, to keep the order of slots
             self._raw.append((first_slot, packed))
             return
+        tail = self._state[1]
         for slot, terms in enumerate(packed, first_slot):
             pairs = np.frombuffer(terms, _PAIR)
             for term, count in zip(pairs["term"].tolist(), pairs["count"].tolist(), strict=True):
-                self._tail.setdefault(term, []).append(slot * 256 + count)
+                tail.setdefault(term, []).append(slot * 256 + count)
             self._waiting += len(pairs)
 
     def settle(self) -> None:
         """Merge what waits into the base, if it is much."""
-        if self._raw or self._waiting > _TAIL + len(self._base.slots) // 16:
+        if self._raw or self._waiting > _TAIL + len(self._state[0].slots) // 16:
             self._merge()
 
     def of(self, term: int) -> tuple[Slots, Counts]:
         """Slots that hold a term, rising, and how often each does."""
-        base, waiting = self._base, self._tail.get(term)
+        base, tail = self._state
+        waiting = tail.get(term)
         slots, counts = base.of(term)
         if waiting:
             late = np.array(waiting, np.int64)
-            late = late[late // 256 > base.last_slot]  # a merge may have happened in between
             slots = np.concatenate([slots, (late // 256).astype(np.int32)])
             counts = np.concatenate([counts, (late % 256).astype(np.uint8)])
         return slots, counts.astype(np.float32)
 
     def _merge(self) -> None:
-        parts = [(self._base.expanded(), self._base.slots, self._base.counts)]
-        lengths = np.fromiter(map(len, self._tail.values()), np.int64, len(self._tail))
-        late = np.fromiter(chain.from_iterable(self._tail.values()), np.int64)
-        terms = np.repeat(np.fromiter(self._tail, np.uint32, len(self._tail)), lengths)
+        base, tail = self._state
+        parts = [(base.expanded(), base.slots, base.counts)]
+        lengths = np.fromiter(map(len, tail.values()), np.int64, len(tail))
+        late = np.fromiter(chain.from_iterable(tail.values()), np.int64)
+        terms = np.repeat(np.fromiter(tail, np.uint32, len(tail)), lengths)
         parts.append((terms, (late // 256).astype(np.int32), (late % 256).astype(np.uint8)))
         for first_slot, packed in self._raw:
             pairs = np.frombuffer(b"".join(packed), _PAIR)
@@ -64,13 +69,13 @@ class Postings:
             slots = np.repeat(np.arange(first_slot, first_slot + len(packed), dtype=np.int32), sizes)
             parts.append((pairs["term"], slots, pairs["count"]))
         terms, slots, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-        self._base = _Base.build(terms, slots, counts)
-        self._tail, self._waiting, self._raw = {}, 0, []
+        self._state = (_Base.build(terms, slots, counts), {})
+        self._waiting, self._raw = 0, []
 
     @property
     def nbytes(self) -> int:
         """Bytes of the base; the tail is small by construction."""
-        return self._base.nbytes
+        return self._state[0].nbytes
 
 
 class _Base:
@@ -80,7 +85,6 @@ class _Base:
         self, terms: NDArray[np.uint32], starts: NDArray[np.int64], slots: Slots, counts: NDArray[np.uint8]
     ) -> None:
         self.terms, self.starts, self.slots, self.counts = terms, starts, slots, counts
-        self.last_slot = int(slots.max()) if len(slots) else -1
 
     @classmethod
     def empty(cls) -> _Base:

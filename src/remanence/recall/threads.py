@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from remanence.recall.view import NOBODY, View
@@ -20,8 +22,10 @@ class Threads:
         threaded = slots.thread[first:] != NOBODY
         for offset in np.flatnonzero(corrections | (current & threaded)).tolist():
             slot = first + offset
+            if not current[offset]:
+                continue  # its successor is here too, and closes whatever was before both
             replaced = _retire(slots, slot) if corrections[offset] else NOBODY
-            if not (current[offset] and threaded[offset]):
+            if not threaded[offset]:
                 continue
             if replaced == NOBODY:
                 self._append(slots, slot)
@@ -51,11 +55,13 @@ class Threads:
 
 
 def _retire(slots: View, slot: int) -> int:
-    """Close the version that a correction follows. Returns its slot; NOBODY in a fresh load, where it is closed already."""
-    older = np.flatnonzero((slots.root[:slot] == slots.root[slot]) & (slots.until[:slot] == np.inf)).tolist()
-    for one in older:
-        slots.until[one] = slots.since[slot]
-    return older[-1] if older else NOBODY
+    """Close the version that was current until this correction. Returns its slot; NOBODY in a fresh load, where it is closed."""
+    versions = np.flatnonzero(slots.root[: slot + 1] == slots.root[slot]).tolist()
+    for one, successor in pairwise(versions):
+        if slots.until[one] == np.inf:
+            slots.until[one] = slots.since[successor]
+            return one
+    return NOBODY
 
 
 def _join(slots: View, left: int, right: int) -> None:

@@ -22,7 +22,7 @@ from remanence.errors import (
 from remanence.settings import Settings
 from remanence.store import schema
 
-_HEADER = b"SQLite format 3\x00"
+_SMALLEST = 512  # bytes of the smallest SQLite file
 
 _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreBusyError, "Try again, or raise Settings.busy_timeout."),
@@ -46,17 +46,28 @@ class Connections:
     def __init__(self, location: str, settings: Settings) -> None:
         self.location = location
         self.in_memory = location == ":memory:"
-        self._settings = settings
+        self.busy_timeout, self._durability = settings.busy_timeout, settings.durability
         self._writing = threading.RLock()
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
         if not self.in_memory:
-            _refuse_foreign_files(Path(location))
+            _check_place(location)
         with self.translated():
-            self._writer = self._open()
+            self._writer = self._connect()
+            try:
+                self._prepare()
+            except BaseException:  # a refused file must not stay open
+                self._writer.close()
+                raise
+
+    def _prepare(self) -> None:
+        """Make the file ours, or refuse it untouched. Takes the write lock only where there is something to write."""
+        version = _checked_version(self._writer, self.location)
+        if not self.in_memory:
+            self._use_wal(self._writer)
+        if version < len(schema.MIGRATIONS):
             with self.write() as connection:
-                _check_ownership(connection, location)
-                schema.migrate(connection, location)
+                schema.migrate(connection, self.location)
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
@@ -81,6 +92,17 @@ class Connections:
             yield self._writer
 
     @contextmanager
+    def impatient(self) -> Generator[None]:
+        """Within the block nothing waits for other processes."""
+        patience, self.busy_timeout = self.busy_timeout, 0.0
+        try:
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            yield
+        finally:
+            self.busy_timeout = patience
+            self._writer.execute(f"PRAGMA busy_timeout = {int(1000 * patience)}")
+
+    @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
         """One consistent snapshot."""
         if self.in_memory:  # its single connection serves readers too
@@ -90,7 +112,7 @@ class Connections:
             return
         with self.translated():
             self._check_open()
-            connection = self._idle.pop() if self._idle else self._open()
+            connection = self._idle.pop() if self._idle else self._connect()
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -117,14 +139,12 @@ class Connections:
         if self._closed:
             raise StoreClosedError(f"{self.location} is closed.", "Open it again: Memory(path).")
 
-    def _open(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.location, timeout=self._settings.busy_timeout, isolation_level=None, check_same_thread=False
+            self.location, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False
         )
         try:
-            if not self.in_memory:
-                self._use_wal(connection)
-            connection.execute(f"PRAGMA synchronous = {self._settings.durability}")
+            connection.execute(f"PRAGMA synchronous = {self._durability}")
             connection.execute("PRAGMA secure_delete = ON")  # deleted content is overwritten with zeros
             connection.execute("PRAGMA temp_store = MEMORY")  # no copies of content in a temporary folder
             connection.execute("PRAGMA foreign_keys = ON")
@@ -135,7 +155,7 @@ class Connections:
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch to the write-ahead log. SQLite does not wait for others here, so this does."""
-        deadline = time.monotonic() + self._settings.busy_timeout
+        deadline = time.monotonic() + self.busy_timeout
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -167,27 +187,39 @@ def primary_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _refuse_foreign_files(path: Path) -> None:
-    """Say clearly what is wrong with a path before SQLite does it less clearly."""
-    if path.is_dir():
-        raise NotAStoreError(f"{path} is a folder.", "Give a file inside it, such as memory.rem.")
-    if not path.parent.is_dir():
-        raise StoreUnwritableError(f"The folder {path.parent} does not exist.", "Create it first.")
-    if not path.exists():
-        return
+def _check_place(location: str) -> None:
+    """Say clearly what is wrong with a path before SQLite does it less clearly.
+
+    The file itself is never opened here: when a process closes any descriptor of a file, POSIX drops all the locks that it
+    holds on it, SQLite's too, and another process could then take the log away under us.
+    """
+    path = Path(location)
+    if "\0" in location:
+        raise StoreUnwritableError(
+            f"{location!r} holds a zero byte.", "Give the path of a .rem file, or of a new file."
+        )
     try:
-        with path.open("rb") as file:
-            start = file.read(len(_HEADER))
-    except PermissionError as error:
-        raise StoreUnwritableError(f"{path} cannot be read.", "Check who owns the file.") from error
-    if start and start != _HEADER:
-        raise NotAStoreError(f"{path} is not a Remanence store.", "Give the path of a .rem file, or of a new file.")
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+        size = path.stat().st_size if path.exists() else 0
+    except OSError as error:  # no permission, too long
+        raise StoreUnwritableError(
+            f"{location!r}: {error}.", "Give the path of a .rem file, or of a new file."
+        ) from error
+    if is_folder:
+        raise NotAStoreError(f"{location} is a folder.", "Give a file inside it, such as memory.rem.")
+    if 0 < size < _SMALLEST:  # SQLite would take it for an empty file and write over it
+        raise NotAStoreError(f"{location} is not a Remanence store.", "Give the path of a .rem file, or of a new file.")
+    if not has_folder:
+        raise StoreUnwritableError(f"The folder {path.parent} does not exist.", "Create it first.")
 
 
-def _check_ownership(connection: sqlite3.Connection, location: str) -> None:
-    """Refuse the SQLite files of other programs: they would get our tables otherwise."""
+def _checked_version(connection: sqlite3.Connection, location: str) -> int:
+    """The format of the file, 0 for an empty one. Other programs' files are refused before anything in them changes."""
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise NotAStoreError(
             f"{location} is an SQLite database of another program.", "Give the path of a .rem file, or of a new file."
         )
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    schema.check(version, location)
+    return version

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
+import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from remanence.errors import ForgetIncompleteError, StoreError
+from remanence.errors import ForgetIncompleteError, StoreClosedError, StoreError
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
 from remanence.store.protocol import Erased
@@ -14,7 +15,6 @@ from remanence.store.protocol import Erased
 _PIECE = 32  # bytes of one trace
 _SHORTEST = 8  # a shorter trace would turn up anywhere by chance
 _PIECES = 48  # traces per value: first, last, and evenly between
-_CONTENT = "id, form, kind, state, text, about, meta, user, agent, session, source, author, role, method, observed_at"
 
 
 def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) -> Erased:
@@ -43,7 +43,7 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
             versions += len(found)
             last = found[-1]
             journal.append(connection, "forget", (last[2], last[1], last[0]), rows.cube_of(tuple(last[6:])), b"")
-        connection.execute("INSERT OR REPLACE INTO notes VALUES ('scrub', 'due')")
+        connection.execute("INSERT OR REPLACE INTO notes SELECT 'scrub', max(entry) FROM journal")
     return Erased(tuple(dict.fromkeys(cube_ids)), versions, tuple(dict.fromkeys(traces)))
 
 
@@ -53,7 +53,8 @@ def pieces(value: bytes) -> list[bytes]:
         return []
     last = max(len(value) - _PIECE, 0)
     step = max(_PIECE, -(-last // _PIECES))
-    return [value[at : at + _PIECE] for at in [*range(0, last, step), last]]
+    found = [value[at : at + _PIECE] for at in [*range(0, last, step), last]]
+    return [piece for piece in found if len(piece) - piece.count(0) >= _SHORTEST]  # a run of zeros is in every file
 
 
 def scrub(connections: Connections) -> None:
@@ -70,55 +71,66 @@ def scrub(connections: Connections) -> None:
     """
     try:
         with connections.outside_transactions() as connection:
+            due = connection.execute("SELECT value FROM notes WHERE name = 'scrub'").fetchone()
             connection.execute("VACUUM")
-            blocked = (
-                0 if connections.in_memory else connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            )
-            if not blocked:
-                connection.execute("DELETE FROM notes WHERE name = 'scrub'")
+            emptied = connections.in_memory or _empty_log(connection, connections.busy_timeout)
+            if emptied and due:  # an erasure that came meanwhile wrote another number, and stays due
+                connection.execute("DELETE FROM notes WHERE name = 'scrub' AND value = ?", due)
+    except StoreClosedError:
+        raise
     except StoreError as error:
         raise ForgetIncompleteError(
             f"The rows are erased, but the file could not be rewritten: {error.what}",
             "Remove the cause and open the store again: the clean-up is finished then.",
         ) from error
-    if blocked:
+    if not emptied:
         raise ForgetIncompleteError(
             "The rows are erased, but the write-ahead log is still in use by another process.",
             "Let its reads end and open the store again: the clean-up is finished then.",
         )
 
 
+def _empty_log(connection: sqlite3.Connection, patience: float) -> bool:
+    """Copy the log into the file and truncate it. SQLite gives up at once where another checkpoint runs: this waits."""
+    deadline = time.monotonic() + patience
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def residue(connections: Connections, traces: Sequence[bytes]) -> list[bytes]:
-    """Those traces that stand in the bytes of the file or its log and in no living cube."""
-    if connections.in_memory:
-        with connections.outside_transactions() as connection:
-            image = connection.serialize()
-        found = [trace for trace in traces if trace in image]
-    else:
-        found = list(dict.fromkeys(trace for path in files(connections.location) for trace in _within(path, traces)))
+    """Those traces that stand in the bytes of the file or its log and in nothing that lives.
+
+    The file's pages are read through SQLite, slack and free pages included: opening and closing it here would drop SQLite's
+    locks. What lies beyond its last page would be missed, so its length is compared.
+    """
+    with connections.outside_transactions() as connection:
+        images = [connection.serialize()]
+        size = len(images[0])
+    if not connections.in_memory:
+        log = Path(f"{connections.location}-wal")
+        images.append(log.read_bytes() if log.exists() else b"")
+        if not images[1] and Path(connections.location).stat().st_size > size:
+            raise ForgetIncompleteError(f"{connections.location} is longer than its pages.", "Run: remanence verify")
+    found = [trace for trace in traces if any(trace in image for image in images)]
     return [trace for trace in found if not _living(connections, trace)]
 
 
-def files(location: str) -> list[Path]:
-    """The store's file and whatever SQLite keeps beside it."""
-    candidates = [Path(location + suffix) for suffix in ("", "-wal", "-journal")]
-    return [path for path in candidates if path.exists() and path.stat().st_size]
-
-
-def _within(path: Path, traces: Sequence[bytes]) -> list[bytes]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
-        return [trace for trace in traces if image.find(trace) >= 0]
-
-
 def _living(connections: Connections, trace: bytes) -> bool:
-    """Whether another cube holds the same bytes: the same phrase, the same picture of a text, a space's name."""
-    record = " || ".join(f"coalesce({name}, '')" for name in _CONTENT.split(", "))
+    """Whether something in the store rightly holds these bytes: another cube's phrase, an id in the journal, a table's name."""
+    if trace in b"SQLite format 3":
+        return True
     with connections.read() as connection:
-        return bool(
-            connection.execute(
-                f"SELECT EXISTS (SELECT 1 FROM cubes WHERE instr(CAST({record} AS BLOB), ?)) "
-                "OR EXISTS (SELECT 1 FROM keys WHERE instr(vector, ?)) "
-                "OR EXISTS (SELECT 1 FROM spaces WHERE instr(CAST(name AS BLOB), ?))",
-                (trace, trace, trace),
-            ).fetchone()[0]
-        )
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return any(_holds(connection, table, trace) for table in [*tables, "sqlite_master"])
+
+
+def _holds(connection: sqlite3.Connection, table: str, trace: bytes) -> bool:
+    """Whether a row of a table has the bytes in one column, or across columns, as they stand side by side in the file."""
+    columns = [f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})")]
+    each = " OR ".join(f"instr(CAST({column} AS BLOB), :trace)" for column in columns)
+    joined = " || ".join(f"coalesce({column}, '')" for column in columns)
+    sql = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE {each} OR instr(CAST({joined} AS BLOB), :trace))"
+    return bool(connection.execute(sql, {"trace": trace}).fetchone()[0])

@@ -38,9 +38,9 @@ class Entry(NamedTuple):
         return hashlib.sha256(previous + json.dumps(fields, separators=(",", ":")).encode()).digest()
 
 
-def commit_to(cube: MemCube, salt: bytes) -> bytes:
-    """The commitment to a version."""
-    return hmac.digest(salt, cube.sealed_bytes(), "sha256")
+def commit_to(cube: MemCube, mark: bytes | None, salt: bytes) -> bytes:
+    """The commitment to a version and its mark."""
+    return hmac.digest(salt, cube.sealed_bytes() + b"\0" + (mark or b""), "sha256")
 
 
 def seal(keys: Keys) -> bytes:

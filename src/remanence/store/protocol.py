@@ -190,6 +190,10 @@ class Store(Protocol):
         """Write such a fact durably."""
         ...
 
+    def offer_note(self, name: str, value: str) -> str:
+        """Write such a fact unless it is there already. Returns what is there now."""
+        ...
+
     def drop_note(self, name: str) -> None:
         """Remove such a fact."""
         ...

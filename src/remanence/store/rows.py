@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from datetime import datetime
 
 from remanence.cubes import Draft, Keys, MemCube
 from remanence.errors import StoreDamagedError, UnknownCubeError
@@ -26,6 +27,11 @@ INDEX = (
 )
 """The columns of `IndexRow`."""
 
+JSON_TYPES: dict[type, str] = {
+    str: "'text'", bool: "'true', 'false'", int: "'integer', 'real'", float: "'integer', 'real'", type(None): "'null'",
+}  # fmt: skip
+"""What SQLite calls the JSON types that a value may equal."""
+
 _INSERT = (
     f"INSERT INTO cubes ({', '.join(_FIELDS)}, meta, space, root, salt, mark) "
     f"VALUES ({', '.join('?' * (len(_FIELDS) + 5))})"
@@ -43,7 +49,7 @@ def cube_of(row: tuple[object, ...]) -> MemCube:
     data = dict(zip(_FIELDS, row, strict=False))
     try:
         return MemCube.from_json({**data, "meta": json.loads(str(row[-2])), "space": row[-1]})
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise StoreDamagedError(
             f"The row of cube {data.get('id')!r} is malformed: {error}.", "Restore a backup."
         ) from error
@@ -60,7 +66,15 @@ def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int |
     if root is None:
         connection.execute("UPDATE cubes SET root = seq WHERE seq = ?", (seq,))
     insert_keys(connection, seq, space, draft.keys)
-    return seq, commit_to(draft.cube, salt)
+    return seq, commit_to(draft.cube, draft.mark, salt)
+
+
+def close(connection: sqlite3.Connection, seq: int, valid_to: datetime | None, superseded_at: datetime) -> None:
+    """End a version: another one takes over."""
+    connection.execute(
+        "UPDATE cubes SET state = 'archived', valid_to = ?, superseded_at = ? WHERE seq = ?",
+        (valid_to and valid_to.isoformat(), superseded_at.isoformat(), seq),
+    )
 
 
 def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys) -> None:

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 
 from remanence.errors import StoreTooNewError
+from remanence.language.keys import RULES
 
 APPLICATION_ID = 0x52454D21  # "REM!": marks the file as ours in its SQLite header
 
@@ -54,26 +55,32 @@ MIGRATIONS = (_FIRST,)
 """Migration n (from 1) takes a file from version n-1 to n."""
 
 
-def migrate(connection: sqlite3.Connection, location: str) -> None:
-    """Bring an open file to the newest version, inside one transaction that the caller holds.
+def check(version: int, location: str) -> None:
+    """Refuse a format that this release does not know.
 
     Raises
     ------
     StoreTooNewError
         The file comes from a later release.
     """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise StoreTooNewError(
             f"{location} has format {version}; this release reads up to {len(MIGRATIONS)}.",
             "Upgrade: pip install --upgrade remanence",
         )
+
+
+def migrate(connection: sqlite3.Connection, location: str) -> None:
+    """Bring an open file to the newest version, inside one transaction that the caller holds; StoreTooNewError as `check`."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
+    check(version, location)
     for number in range(version, len(MIGRATIONS)):
         for statement in MIGRATIONS[number].split(";\n"):
             if statement.strip():
                 connection.execute(statement)
     if version == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("INSERT INTO notes VALUES ('secret', ?)", (secrets.token_hex(32),))
+        notes = {"secret": secrets.token_hex(32), "rules": RULES}
+        connection.executemany("INSERT INTO notes VALUES (?, ?)", notes.items())
     if version < len(MIGRATIONS):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

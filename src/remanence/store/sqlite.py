@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from remanence.cubes import Draft, Keys, MemCube, Page
-from remanence.errors import IdempotencyConflictError, InputError, StoreError
+from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
 from remanence.settings import Settings
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
@@ -20,6 +21,7 @@ from remanence.store.erasure import erase, residue, scrub
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
 
+_LOG = logging.getLogger("remanence")
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 
 
@@ -30,8 +32,21 @@ class SQLiteStore:
         self._connections = Connections(str(location), settings)
         self._space_numbers: dict[str, int] = {}
         self._secret: bytes | None = None
-        if self.note("scrub") is not None:  # an erasure was cut off between its commit and its clean-up
-            self.scrub()
+        try:
+            self._finish_erasures()
+        except BaseException:
+            self._connections.close()
+            raise
+
+    def _finish_erasures(self) -> None:
+        """Clean up after an erasure that was cut off between its commit and its clean-up, if nobody is in the way."""
+        if self.note("scrub") is None:
+            return
+        try:
+            with self._connections.impatient():
+                self.scrub()
+        except ForgetIncompleteError as error:  # the next forget or opening tries again; the rows are gone already
+            _LOG.warning("%s", error)
 
     @property
     def location(self) -> str:
@@ -63,24 +78,15 @@ class SQLiteStore:
                 ids.append(draft.cube.id)
             if replay:
                 space = self._space_for_writing(connection, replay.space)
-                values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
-                connection.execute("INSERT OR IGNORE INTO replays VALUES (?, ?, ?, ?, ?)", values)
+                earlier_ids = _replayed(connection, replay)  # another caller may have been first
+                if earlier_ids is None:
+                    values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
+                    connection.execute("INSERT INTO replays VALUES (?, ?, ?, ?, ?)", values)
         return ids
 
     def replayed(self, replay: Replay) -> list[str] | None:
         with self._connections.read() as connection:
-            row = connection.execute(
-                "SELECT r.request, r.ids FROM replays r JOIN spaces s ON s.number = r.space WHERE s.name = ? AND r.key = ?",
-                (replay.space, _key(replay)),
-            ).fetchone()
-        if row is None:
-            return None
-        if row[0] != replay.request:
-            raise IdempotencyConflictError(
-                f"The idempotency key {replay.key!r} was used before with other content.",
-                "Use a new key for new content.",
-            )
-        return json.loads(row[1])
+            return _replayed(connection, replay)
 
     def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
         with self._connections.read() as connection:
@@ -97,36 +103,37 @@ class SQLiteStore:
                 raise rows.unknown(cube.id)
             if row[3] + 1 != cube.version:
                 return False
-            connection.execute(
-                "UPDATE cubes SET state = 'archived', valid_to = ?, superseded_at = ? WHERE seq = ?",
-                (cube.valid_from.isoformat(), cube.recorded_at.isoformat(), row[0]),
-            )
+            rows.close(connection, row[0], cube.valid_from, cube.recorded_at)
             seq, commitment = rows.insert(connection, draft, row[2], row[1])
             journal.append(connection, "correct", (row[2], row[1], seq), cube, commitment)
         return True
 
     def restore(self, drafts: Sequence[Draft]) -> int:
-        new = 0
         with self._connections.write() as connection:
-            for draft in drafts:
-                cube = draft.cube
-                row = connection.execute(
-                    f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?", (cube.id, cube.version)
-                ).fetchone()
-                if row is not None:
-                    if rows.cube_of(row) != cube:
-                        raise InputError(
-                            f"Version {cube.version} of cube {cube.id} is in the store with other content.",
-                            "Import into a new file, or forget that cube first.",
-                        )
-                    continue
-                space = self._space_for_writing(connection, cube.scope.space)
-                first = connection.execute("SELECT root FROM cubes WHERE id = ? LIMIT 1", (cube.id,)).fetchone()
-                root = first[0] if first else None
-                seq, commitment = rows.insert(connection, draft, space, root)
-                journal.append(connection, "correct" if first else "add", (space, root or seq, seq), cube, commitment)
-                new += 1
-        return new
+            return sum(self._restored(connection, draft) for draft in drafts)
+
+    def _restored(self, connection: sqlite3.Connection, draft: Draft) -> bool:
+        """Write one imported version. A version that is there already may only be closed by it."""
+        cube = draft.cube
+        row = connection.execute(
+            f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?", (cube.id, cube.version)
+        ).fetchone()
+        if row is None:
+            space = self._space_for_writing(connection, cube.scope.space)
+            first = connection.execute("SELECT root FROM cubes WHERE id = ? LIMIT 1", (cube.id,)).fetchone()
+            root = first[0] if first else None
+            seq, commitment = rows.insert(connection, draft, space, root)
+            journal.append(connection, "correct" if first else "add", (space, root or seq, seq), cube, commitment)
+            return True
+        there = rows.cube_of(row[1:])
+        if there.sealed_bytes() != cube.sealed_bytes():
+            raise InputError(
+                f"Version {cube.version} of cube {cube.id} is in the store with other content.",
+                "Import into a new file, or forget that cube first.",
+            )
+        if there.superseded_at is None and cube.superseded_at is not None:
+            rows.close(connection, row[0], cube.valid_to, cube.superseded_at)
+        return False
 
     def rekey(self, keys: Mapping[int, Keys]) -> None:
         with self._connections.write() as connection:
@@ -138,6 +145,11 @@ class SQLiteStore:
     def set_note(self, name: str, value: str) -> None:
         with self._connections.write() as connection:
             connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+
+    def offer_note(self, name: str, value: str) -> str:
+        with self._connections.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, value))
+            return connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()[0]
 
     def drop_note(self, name: str) -> None:
         with self._connections.write() as connection:
@@ -214,11 +226,11 @@ class SQLiteStore:
         return found
 
     def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
-        conditions, values = "", []
+        conditions, values = "", list[Any]()
         for name, value in meta.items():
-            path = '$."' + name.replace('"', '\\"') + '"'
-            conditions += " AND json_extract(c.meta, ?) IS ?"
-            values += [path, value]
+            kinds = rows.JSON_TYPES[type(value)]
+            conditions += f" AND EXISTS (SELECT 1 FROM json_each(c.meta) e WHERE e.key = ? AND e.type IN ({kinds}) AND e.value IS ?)"
+            values += [name, value]
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions} ORDER BY c.seq", (space, *values)
@@ -227,11 +239,14 @@ class SQLiteStore:
 
     def everything(self, space: str | None = None) -> Iterator[tuple[MemCube, Keys]]:
         with self._connections.read() as connection:
-            for row in connection.execute(
+            found = connection.execute(
                 f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq "
                 "WHERE ? IS NULL OR s.name = ? ORDER BY c.seq",
                 (space, space),
-            ):
+            )
+            if self._connections.in_memory:  # its only connection would show what is written meanwhile
+                found = found.fetchall()
+            for row in found:
                 yield rows.cube_of(row[4:]), Keys(*row[:4])
 
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
@@ -320,6 +335,20 @@ class SQLiteStore:
                 raise StoreError(
                     f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."
                 ) from error
+
+
+def _replayed(connection: sqlite3.Connection, replay: Replay) -> list[str] | None:
+    row = connection.execute(
+        "SELECT r.request, r.ids FROM replays r JOIN spaces s ON s.number = r.space WHERE s.name = ? AND r.key = ?",
+        (replay.space, _key(replay)),
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] != replay.request:
+        raise IdempotencyConflictError(
+            f"The idempotency key {replay.key!r} was used before with other content.", "Use a new key for new content."
+        )
+    return json.loads(row[1])
 
 
 def _key(replay: Replay) -> bytes:

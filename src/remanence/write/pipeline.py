@@ -71,10 +71,11 @@ def write(
     return ids
 
 
-def rewritten(cube: MemCube, text: str, now: datetime, embed: Embed) -> Draft:
-    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from `now` on."""
+def rewritten(cube: MemCube, text: str, holds_from: datetime | None, embed: Embed) -> Draft:
+    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on."""
+    now = datetime.now(UTC)
     corrected = replace(
-        cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=now,
+        cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=holds_from or now,
         provenance=replace(cube.provenance, method="corrected"),
     )  # fmt: skip
     return Draft(corrected, keys_for([corrected], embed)[0], None)
