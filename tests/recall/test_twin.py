@@ -63,7 +63,7 @@ filters = st.fixed_dictionaries(
         "user": st.sampled_from("uv"), "agent": st.sampled_from("gh"), "session": st.sampled_from(["s", "t"]),
         "k": st.sampled_from([1, 3, 100]), "kinds": st.sampled_from([["message"], ["document", "fact"], []]),
         "since": moments, "until": moments, "as_of": moments,
-        "meta": st.sampled_from([{"a": 1}, {"a": 0, "b": "x"}, {"b": None}, {"b": True}]),
+        "meta": st.sampled_from([{"a": 1}, {"a": True}, {"a": 0.0, "b": "x"}, {"b": None}, {"b": True}]),
     },
 )  # fmt: skip
 narrow = st.builds(lambda some, keep: {name: some[name] for name in list(some)[:keep]}, filters, st.integers(0, 2))

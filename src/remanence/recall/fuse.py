@@ -18,6 +18,7 @@ from remanence.recall.select import Mask
 from remanence.recall.view import NOBODY, View
 
 Scores = NDArray[np.float32]
+_ROUNDING = 1e-6  # share of the largest value: below it float32 sums of the same numbers differ by their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def fuse(view: View, asked: Asked, mask: Mask, words: Scores | None, meaning: Sc
     scores = np.sum([channel.contribution for channel in channels], axis=0) if len(pool) else np.zeros(0)
     lift = _session_lift(view.thread[pool], scores, profile)
     if lift is not None:
-        channels.append(Channel("session", lift, lift, True, _session))
+        channels.append(Channel("session", lift, lift, False, _session))
         scores = scores + lift
     return Fused(pool, scores, channels)
 
@@ -64,9 +65,10 @@ def _words(value: float) -> str:
 def candidates(view: View, asked: Asked, mask: Mask, searches: list[Scores], profile: Profile) -> NDArray[np.intp]:
     """Slots worth fusing, rising: all in scope if they are few, else the best of each search, also within a prior's reach."""
     within = np.flatnonzero(mask)
-    if len(within) <= profile.pool or not searches:
-        return within[-profile.pool :]
-    share = profile.pool // (2 * len(searches))
+    if len(within) <= profile.pool:
+        return within
+    searches = searches or [_nearest(view, asked)]
+    share = max(profile.pool // (2 * len(searches)), 1)
     reach = [within]
     if asked.speaker is not None:
         reach.append(within[view.speaker[within] == view.code(asked.speaker)])
@@ -78,11 +80,17 @@ def candidates(view: View, asked: Asked, mask: Mask, searches: list[Scores], pro
     return np.unique(np.concatenate(best))
 
 
+def _nearest(view: View, asked: Asked) -> Scores:
+    """What stands in where no search speaks: closeness to the time asked about, else the order of writing."""
+    slots = np.arange(len(view))
+    return (-days_outside(view, slots, asked) if asked.windows else slots).astype(np.float32)
+
+
 def _best(slots: NDArray[np.intp], scores: Scores, count: int) -> NDArray[np.intp]:
     """The slots with the `count` highest scores."""
     values = scores if len(slots) == len(scores) else scores[slots]
     if len(slots) > 16 * count:  # a threshold from every 16th value spares partitioning all of them
-        sample, rank = values[::16], count // 4
+        sample, rank = values[::16], max(count // 4, 1)
         above = np.flatnonzero(values > np.partition(sample, -rank)[-rank])
         if len(above) >= count:
             slots, values = slots[above], values[above]
@@ -92,14 +100,17 @@ def _best(slots: NDArray[np.intp], scores: Scores, count: int) -> NDArray[np.int
 
 
 def zscore(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Distance from the mean in standard deviations; zeros where all values are the same."""
-    deviation = values.std() if len(values) else 0
-    return (values - values.mean()) / deviation if deviation > 0 else np.zeros_like(values)
+    """Distance from the mean in standard deviations; zeros where the values differ by no more than rounding does."""
+    exact = values.astype(np.float64)
+    deviation = float(exact.std()) if len(exact) else 0.0
+    if deviation <= _ROUNDING * float(np.abs(exact).max(initial=0)):
+        return np.zeros_like(exact)
+    return (exact - exact.mean()) / deviation
 
 
 def _zscore_of(values: NDArray[np.floating], embedded: NDArray[np.bool_]) -> NDArray[np.floating]:
     """z-scores over the slots that have a vector; the others stay at the mean."""
-    result = np.zeros_like(values)
+    result = np.zeros(len(values))
     result[embedded] = zscore(values[embedded])
     return result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -34,6 +35,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "observed": np.float64, "since": np.float64, "until": np.float64,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
+_CHANGING = ("previous", "next", "until", "alive")  # columns that change behind the end: a view has its own
 _WINDOWS: dict[str, type[np.generic]] = {"window_slot": np.int32, "window_lo": np.float64, "window_hi": np.float64}
 
 
@@ -63,7 +65,8 @@ class SpaceIndex:
         if self._store.head() != self._head:
             with self._lock:
                 head = self._catch_up()
-                self._view = self._look()
+                live = self._look()
+                self._view = replace(live, **{name: getattr(live, name).copy() for name in _CHANGING})
                 self._head = head  # last: whoever sees it must find the view that belongs to it
         return self._view
 

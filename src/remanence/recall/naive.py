@@ -102,8 +102,7 @@ def _turns(entries: Entries) -> list[_Turn]:
     memories: dict[str, list[_Turn]] = defaultdict(list)
     for cube, keys in entries:
         said, vector = cube.provenance.observed_at, [value for (value,) in struct.iter_unpack("<e", keys.vector or b"")]
-        dated = said is not None or cube.provenance.role != "document"
-        observed = posix(said or cube.valid_from)
+        observed, dated = posix(said or cube.valid_from), said is not None or cube.provenance.role != "document"
         memories[cube.id].append(_Turn(cube, keys, observed, dated, tokens.unpack_terms(keys.terms), vector))
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
@@ -124,6 +123,7 @@ def _thread(cube: MemCube) -> Thread | None:
 
 def _in_scope(turn: _Turn, query: Query) -> bool:
     cube, asked, has = turn.cube, query.scope, turn.cube.scope
+    meta = {name: (value, isinstance(value, bool)) for name, value in cube.meta.items()}  # true is not 1
     since, until = posix(cube.valid_from), math.inf if cube.valid_to is None else posix(cube.valid_to)
     return (
         (until == math.inf if query.as_of is None else since <= posix(query.as_of) < until)
@@ -133,7 +133,7 @@ def _in_scope(turn: _Turn, query: Query) -> bool:
         and (query.kinds is None or cube.kind in query.kinds)
         and (query.since is None or turn.observed >= posix(query.since))
         and (query.until is None or turn.observed < posix(query.until))
-        and all(cube.meta.get(name) == value for name, value in query.meta.items())
+        and all(meta.get(name) == (value, isinstance(value, bool)) for name, value in query.meta.items())
     )
 
 

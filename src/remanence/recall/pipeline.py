@@ -24,6 +24,9 @@ Embed = Callable[[str], NDArray[np.float32] | None]
 """The unit vector of a question, or None where there is no embedder."""
 
 
+_WORTH_SAYING = 0.005  # a contribution that would print as 0.00 explains nothing
+
+
 class Recall:
     """Indexes of a store's spaces, each loaded at its first question."""
 
@@ -76,7 +79,7 @@ class Recall:
         words = bm25f(view, asked.terms, mask, self._profile) if asked.terms else None
         if words is not None and not words.any():
             words = None
-        vector = embed(asked.content) if view.vectors.width else None
+        vector = embed(asked.content) if (view.embedded & mask).any() else None
         meaning = None if vector is None else dense(view, vector, self._profile)
         if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
             return None
@@ -96,6 +99,6 @@ def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:
             words=channel.words(float(channel.values[place])),
         )
         for channel in fused.channels
-        if channel.ranked or channel.contribution[place]
+        if channel.ranked or abs(channel.contribution[place]) >= _WORTH_SAYING
     ]
     return Hit(cube, score, Why(tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution)))))

@@ -135,7 +135,7 @@ def _latest(candidates: _Candidates) -> Channel | None:
         "latest",
         share,
         candidates.profile.latest * share,
-        ranked=True,
+        ranked=False,
         words=_recent,
     )
 

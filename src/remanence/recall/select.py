@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from remanence.cubes import posix
 from remanence.recall.index import kind_code
 from remanence.recall.query import Query
-from remanence.recall.view import View
+from remanence.recall.view import NOBODY, View
 
 Mask = NDArray[np.bool_]
 
@@ -25,7 +25,8 @@ def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     for name in ("user", "agent", "session"):
         value = getattr(query.scope, name)
         if value is not None:
-            mask &= getattr(view, name) == view.code(value)
+            code = view.code(value)
+            mask &= (getattr(view, name) == code) & (code != NOBODY)  # a name never seen is not "no name"
     if query.kinds is not None:
         mask &= np.isin(view.kind, [kind_code(kind) for kind in query.kinds])
     if query.since is not None:
