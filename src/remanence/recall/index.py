@@ -26,7 +26,7 @@ from remanence.store.protocol import Change, IndexRow, Store
 
 _KINDS = {kind.value: number for number, kind in enumerate(Kind)}
 _ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # what speaks where no name is given
-_LOAD = 4096  # rows taken from the store at a time
+_LOAD = 1024  # rows taken from the store at a time
 
 _COLUMNS: dict[str, type[np.generic]] = {
     "seq": np.int64, "root": np.int64,

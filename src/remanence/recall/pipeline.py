@@ -64,7 +64,7 @@ class Recall:
         fused = self._fuse(view, asked, mask, embed)
         if fused is None:
             return Hits(notes=("Nothing in the question can be searched for.",))
-        order = np.argsort(-fused.scores, kind="stable")[: query.k]
+        order = np.lexsort((view.root[fused.pool], -fused.scores))[: query.k]
         seqs = [int(seq) for seq in view.seq[fused.pool[order]]]
         cubes = self._store.fetch(query.scope.space, seqs)
         return Hits(

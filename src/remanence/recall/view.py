@@ -64,5 +64,6 @@ class View:
         return NOBODY if name is None else self.names.get(name, NOBODY)
 
     def span(self) -> Window | None:
-        """From the first to the last observation."""
-        return Window(float(self.observed.min()), float(self.observed.max()) + 1) if len(self) else None
+        """From the first to the last observation of what was not forgotten."""
+        observed = self.observed[self.alive]
+        return Window(float(observed.min()), float(observed.max()) + 1) if len(observed) else None
