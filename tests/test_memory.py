@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -83,10 +84,16 @@ def test_a_list_may_repeat_itself_and_be_repeated(memory: Memory) -> None:
 
 
 def test_a_corrected_text_that_comes_again_does_not_bring_the_error_back(memory: Memory) -> None:
-    (one,) = memory.add("The rent is 820.")
+    said = {"content": "The rent is 820.", "time": "2024-05-08T13:56:00"}
+    (one,) = memory.add(said)
     memory.correct(one, "The rent is 790.")
-    assert memory.add("The rent is 820.") == [one]
+    assert memory.add(said) == [one], "the same utterance"
     assert [cube.text for cube in memory.list()] == ["The rent is 790."]
+    (two,) = memory.add("The rent is 900.")
+    memory.correct(two, "The rent is 910.")
+    (three,) = memory.add("The rent is 900.")
+    assert three != two, "said again, without a time: news"
+    assert memory.recall("rent 900")[0].cube.id == three
 
 
 def test_an_idempotency_key_repeats_and_refuses(memory: Memory) -> None:
@@ -96,9 +103,9 @@ def test_an_idempotency_key_repeats_and_refuses(memory: Memory) -> None:
         memory.add(["a text", "a third"], idempotency_key="k")
     assert memory.add(["a text", "another", "new"], idempotency_key="k2")[:2] == ids
     assert memory.add(["a text", "another", "new"], idempotency_key="k2")[:2] == ids
-    memory.forget(ids)
-    assert memory.add(["a text", "another"], idempotency_key="k") == ids, "a repeated call must not bring it back"
-    assert memory.stats().cubes == 1
+    memory.forget(ids[0])
+    assert memory.add(["a text", "another"], idempotency_key="k") == ids[1:], "a repeated call must not bring it back"
+    assert memory.stats().cubes == 2
 
 
 def test_a_long_list_reports_progress_and_goes_on_after_an_interruption(opened: Open) -> None:
@@ -267,6 +274,101 @@ def test_correct_supersedes_and_history_keeps(memory: Memory) -> None:
         memory.correct(one, "")
     with pytest.raises(UnknownCubeError):
         memory.correct("no such id", "text")
+
+
+def test_a_correction_may_reach_back_behind_several_versions(memory: Memory) -> None:
+    (one,) = memory.add({"content": "Porto", "time": "2024-01-01"})
+    memory.recall("office")
+    memory.correct(one, "Lisbon", time="2024-10-01")
+    memory.correct(one, "Faro", time="2024-05-01")
+    for fresh in (False, True):
+        if fresh:
+            memory._recall.drop()
+        seen = {
+            when: [hit.cube.text for hit in memory.recall("office", as_of=when)]
+            for when in ("2024-03-01", "2024-07-01", "2024-11-01")
+        }
+        assert seen == {"2024-03-01": ["Porto"], "2024-07-01": ["Faro"], "2024-11-01": ["Faro"]}
+    assert memory.verify().ok
+
+
+def test_a_moment_in_a_named_zone_comes_back_verified(memory: Memory) -> None:
+    memory.add({"content": "We met today.", "time": datetime(2024, 3, 31, 12, tzinfo=ZoneInfo("Europe/Lisbon"))})
+    assert memory.verify().ok
+
+
+def test_the_file_cannot_confirm_a_guess_of_what_was_forgotten(memory: Memory) -> None:
+    ids = memory.add("My PIN is 4711 okay", idempotency_key="k")
+    memory.forget(ids)
+    with memory._store._connections.read() as connection:
+        assert connection.execute("SELECT request, ids FROM replays").fetchall() == [(b"", "[]")]
+
+
+def test_an_index_that_was_cut_off_while_loading_begins_again(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = opened(":memory:")
+    memory.add([f"turn {n} office" for n in range(50)])
+    monkeypatch.setattr("remanence.recall.index._LOAD", 20)
+    from remanence.recall.index import SpaceIndex
+
+    original, calls = SpaceIndex._append, []
+
+    def interrupted(self: SpaceIndex, batch: Any) -> None:
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        original(self, batch)
+
+    monkeypatch.setattr(SpaceIndex, "_append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        memory.recall("office")
+    assert len(memory.recall("turn 17 office", k=100)) == 50
+
+
+def test_a_reindex_elsewhere_is_seen(opened: Open) -> None:
+    writer, reader = opened(embedder="none"), opened()
+    writer.add("The office moved to Lisbon.")
+    reader.recall("ofice in Lissabon")
+    opened().reindex()
+    assert any(reason.channel == "meaning" for reason in reader.recall("ofice in Lissabon")[0].why.reasons)
+
+
+def test_an_open_memory_notices_anothers_embedder(opened: Open) -> None:
+    first = opened()
+    first.add("one")
+    second = opened()
+    second._store.set_note("embedder", "another/1")
+    with pytest.raises(EmbedderMismatchError):
+        first.add("two")
+
+
+def test_more_hits_than_the_pool_holds(opened: Open) -> None:
+    memory = opened(":memory:")
+    memory.add([f"tea number {n}" for n in range(1500)])
+    assert len(memory.recall("tea", k=1400)) == 1400
+
+
+BAD_CALLS: dict[str, Callable[[Memory], object]] = {
+    "forget none": lambda memory: memory.forget(None),
+    "forget a number": lambda memory: memory.forget(5),
+    "a list as space": lambda memory: memory.get("x", space=["a"]),
+    "backup none": lambda memory: memory.backup(None),
+    "export none": lambda memory: memory.export(None),
+    "import none": lambda memory: memory.import_(None),
+    "ingest none": lambda memory: memory.ingest(None),
+    "role a list": lambda memory: memory.add({"content": "x", "role": ["user"]}),
+    "cursor a number": lambda memory: memory.list(after=5),
+    "busy_timeout text": lambda _: Settings(busy_timeout="5"),
+    "commit_every none": lambda _: Settings(commit_every=None),
+    "sample negative": lambda memory: memory.verify(sample=-1),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_wrong_types_get_a_designed_error(memory: Memory, case: str) -> None:
+    memory.add("something")
+    with pytest.raises(InputError) as caught:
+        BAD_CALLS[case](memory)
+    assert caught.value.next_step
 
 
 def test_two_corrections_at_once_both_count(opened: Open) -> None:

@@ -154,7 +154,12 @@ def test_an_id_with_other_content_is_refused(opened: Open, exported: Path) -> No
 
 
 def test_a_repetition_is_known_after_an_import(opened: Open, tmp_path: Path) -> None:
-    turns = [{"content": "Yes.", "name": "Ann"}, {"content": "Yes.", "name": "Ann"}, {"content": "No.", "name": "Ben"}]
+    said = {"time": "2024-05-08T13:56:00"}
+    turns = [
+        {"content": "Yes.", "name": "Ann", **said},
+        {"content": "Yes.", "name": "Ann", **said},
+        {"content": "No.", "name": "Ben", **said},
+    ]
     first = opened(":memory:")
     ids = first.add(turns, session="s")
     first.correct(ids[2], "Perhaps.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, Scope
@@ -27,6 +28,18 @@ def identity(cube_id: object) -> str:
     if not isinstance(cube_id, str) or not valid_unicode(cube_id):
         raise InputError(f"{cube_id!r} is not an id.", "Pass an id that add returned, or a cube.")
     return cube_id
+
+
+def optional_space(space: object) -> str | None:
+    """The space that an id has to be in; None for any."""
+    return name(space, "space")
+
+
+def place(path: object, what: str) -> Path:
+    """A path, with ~ expanded."""
+    if not isinstance(path, str | Path) or not str(path).strip() or "\0" in str(path):
+        raise InputError(f"{what} is {path!r}.", "Pass a path.")
+    return Path(path).expanduser()
 
 
 def count(value: object, what: str, most: int, least: int = 1) -> int:

@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 DEFAULT_SPACE = "default"
+ROLES = frozenset({"user", "assistant", "system", "tool", "document"})
+"""Who may speak where no name is given; none of these counts as a name."""
 
 
 class Form(StrEnum):

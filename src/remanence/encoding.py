@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from remanence.errors import EmbedderMismatchError, EndpointError, ModelMissingError
+from remanence.errors import EmbedderMismatchError, EndpointError, ModelError, ModelMissingError
 from remanence.language.keys import RULES, embedded_text
 from remanence.settings import Settings
 from remanence.store.protocol import Store
@@ -35,7 +35,6 @@ class Encoding:
         self._embedder: Embedder | None = None
         self._questions: Embedder | None = None
         self._missing = ""
-        self._bound = False
         self._unanswered = ""
 
     def documents(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
@@ -89,7 +88,8 @@ class Encoding:
         return True
 
     def notes(self) -> tuple[str, ...]:
-        """What a recall has to tell about its dense channel."""
+        """What a recall has to tell about its channels."""
+        self._open()
         if self._missing:
             return (f"Dense search left out. {self._missing}",)
         if self._unanswered:
@@ -104,10 +104,13 @@ class Encoding:
         total = self._store.counts()["versions"]
         if embedder is None or not sample or not total:
             return 0, ()
-        self._bind(embedder, claim=False)
+        try:
+            self._bind(embedder, claim=False)
+        except ModelError:
+            return 0, ()  # another embedder's vectors, or none that answers: nothing to compare with
         import numpy as np
 
-        step = max(total // sample, 1)
+        step = max(-(-total // sample), 1)
         chosen = [pair for number, pair in enumerate(self._store.everything()) if number % step == 0 and pair[1].vector]
         if not chosen:
             return 0, ()
@@ -142,8 +145,8 @@ class Encoding:
             if progress:
                 progress(done, total)
         self._store.set_note("rules", RULES)
+        self._store.set_note("generation", str(int(self._store.note("generation") or 0) + 1))  # indexes load anew
         self._store.drop_note("reindexed_to")
-        self._bound = False
         return done
 
     def _open(self) -> Embedder | None:
@@ -164,8 +167,6 @@ class Encoding:
 
     def _bind(self, embedder: Embedder, *, claim: bool) -> None:
         """Hold the embedder to the store's fingerprint; the first one to write claims an unclaimed store."""
-        if self._bound:
-            return
         stored = self._store.note(_NOTE)
         if not stored:
             if not claim:
@@ -180,4 +181,3 @@ class Encoding:
             )
         if self._store.note("reindexed_to") is not None:
             raise EmbedderMismatchError("A reindex of this store was cut off.", "Run: remanence reindex")
-        self._bound = True

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from remanence.arguments import count, identity, kind_set, meta_filter, scope
+from remanence.arguments import count, identity, kind_set, meta_filter, optional_space, place, scope
 from remanence.cubes import DEFAULT_SPACE, Hits, Ids, Kind, MemCube, Page
 from remanence.errors import InputError, NotAStoreError, UnknownSpaceError
 from remanence.forget.pipeline import Erasure, forget
@@ -79,11 +79,11 @@ class Memory:
         """
         self.settings = settings or Settings.from_environment()
         location = self.settings.store if location is None else location
-        if not isinstance(location, str | Path) or not str(location).strip() or "\0" in str(location):
-            raise InputError(f"{location!r} is not a location.", 'Pass a path such as "life.rem", or ":memory:".')
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
-        self._store: Store = SQLiteStore(location, self.settings)
+        self._store: Store = SQLiteStore(
+            location if location == ":memory:" else place(location, "location"), self.settings
+        )
         self._encoding_: Encoding | None = None
         self._recall_: Recall | None = None
         self._profile = profile
@@ -136,7 +136,7 @@ class Memory:
         from remanence.write.files import read_all
 
         target = Target(scope(space, user, agent, session), "api")
-        found, skipped = read_all(path, self.settings, skip_unreadable=skip_unreadable)
+        found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
         ids = self._write(found, target, None, progress)
         ids.skipped = skipped
         return ids
@@ -164,7 +164,7 @@ class Memory:
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
         while True:
-            current = self._store.get(identity(cube_id), space)
+            current = self._store.get(identity(cube_id), optional_space(space))
             if checked == current.text:
                 return current
             draft = rewritten(current, checked, from_when, self._encoding.documents)  # embeds before the write lock
@@ -183,8 +183,8 @@ class Memory:
         ForgetIncompleteError
             A trace could not be removed, or its absence not be shown.
         """
-        some = [cube_id] if isinstance(cube_id, str | MemCube) else list(cube_id)
-        return forget(self._store, [identity(one) for one in some], space)
+        some = list(cube_id) if isinstance(cube_id, Iterable) and not isinstance(cube_id, str | MemCube) else [cube_id]
+        return forget(self._store, [identity(one) for one in some], optional_space(space))
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,18 +219,18 @@ class Memory:
             now=moment(now, "now") or asked_as_of or datetime.now(UTC), meta=meta_filter(meta), explain=bool(explain),
         )  # fmt: skip
         if not self._has_space(space):
-            return Hits(notes=("The memory is empty.",))
+            return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
         hits = self._recall(query, self._encoding.question)
         hits.notes += self._encoding.notes()
         return hits
 
     def get(self, cube_id: str | MemCube, *, space: str | None = None) -> MemCube:
         """The current version of a memory; UnknownCubeError if there is none, or none in `space`."""
-        return self._store.get(identity(cube_id), space)
+        return self._store.get(identity(cube_id), optional_space(space))
 
     def history(self, cube_id: str | MemCube, *, space: str | None = None) -> Cubes:
         """All versions of a memory, oldest first; UnknownCubeError if there is none."""
-        return self._store.versions(identity(cube_id), space)
+        return self._store.versions(identity(cube_id), optional_space(space))
 
     def list(
         self, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None, session: str | None = None,
@@ -277,8 +277,9 @@ class Memory:
 
     def backup(self, path: str | Path) -> Path:
         """Copy the store to a new file while it is in use. Note that a later `forget` cannot reach the copy."""
-        self._store.backup(Path(path))
-        return Path(path)
+        target = place(path, "path")
+        self._store.backup(target)
+        return target
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
         """Write every version as JSON Lines to a new file. Returns how many. An import of it exports again to the same bytes."""
@@ -286,7 +287,7 @@ class Memory:
 
         if space is not None:
             self._has_space(scope(space, None, None, None).space)
-        return export(self._store, Path(path), space, vectors=vectors)
+        return export(self._store, place(path, "path"), space, vectors=vectors)
 
     def import_(self, path: str | Path, progress: Progress | None = None) -> int:
         """Read what `export` wrote. Returns how many versions were new.
@@ -298,7 +299,7 @@ class Memory:
         """
         from remanence.portable import import_
 
-        return import_(self._store, Path(path), self._encoding, self.settings, progress)
+        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
 
     def close(self) -> None:
         """Release the file. A closed memory raises `StoreClosedError`."""

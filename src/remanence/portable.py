@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import os
+import secrets
+import struct
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from remanence.cubes import Draft, Keys, MemCube
+from remanence.cubes import ROLES, Draft, Keys, MemCube
 from remanence.encoding import Encoding
 from remanence.errors import InputError, UnreadableFileError
 from remanence.language.keys import derive
@@ -34,7 +37,7 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
         raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     count = 0
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -52,6 +55,10 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", "Check its folder and the room there."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return count
@@ -66,7 +73,8 @@ def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, pr
             raise UnreadableFileError(f"{path} is not a Remanence export.", "Use ingest for other files.")
         if header.get("version") != VERSION:
             raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
-        same_embedder = isinstance(header.get("embedder"), str) and encoding.claim(header["embedder"])
+        fingerprint = header.get("embedder")
+        same_embedder = isinstance(fingerprint, str) and bool(fingerprint) and encoding.claim(fingerprint)
         total = _promised(file, path)
         lines, marks = enumerate(file, 2), Marks(store.secret())
         while batch := list(islice(lines, min(settings.commit_every, total - read))):
@@ -85,9 +93,12 @@ def _promised(file: BinaryIO, path: Path) -> int:
     last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
     file.seek(here)
     try:
-        return int(json.loads(last)["end"])
+        count = int(json.loads(last)["end"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UnreadableFileError(f"{path} has no last line: it was cut off.", "Export the memory again.") from None
+        count = -1
+    if count < 0:
+        raise UnreadableFileError(f"{path} has no last line: it was cut off.", "Export the memory again.")
+    return count
 
 
 def _drafts(
@@ -118,12 +129,16 @@ def _parsed(line: bytes, path: Path, number: int, settings: Settings) -> dict[st
             f"{path}, line {number} is longer than {settings.max_file:,} bytes.", "Raise Settings.max_file."
         )
     try:
-        data = json.loads(line)
+        data = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise UnreadableFileError(f"{path}, line {number} is not JSON: {error}.", "Export the memory again.") from error
     if not isinstance(data, dict):
         raise UnreadableFileError(f"{path}, line {number} is not an object.", "Export the memory again.")
     return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _cube(line: bytes, path: Path, number: int, settings: Settings) -> tuple[MemCube, bytes | None]:
@@ -132,6 +147,7 @@ def _cube(line: bytes, path: Path, number: int, settings: Settings) -> tuple[Mem
         vector = base64.b64decode(data.pop("vector"), validate=True) if "vector" in data else None
         cube = MemCube.from_json(data)
         _check(cube, settings)
+        _check_vector(vector)
     except (KeyError, ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise UnreadableFileError(
             f"{path}, line {number} is not a cube: {error!r}.", "Export the memory again."
@@ -148,9 +164,19 @@ def _check(cube: MemCube, settings: Settings) -> None:
         raise ValueError("a name is missing")
     if not all(text is None or isinstance(text, str) for text in optional):
         raise TypeError("a name is not text")
-    if not cube.text.strip() or len(cube.text) > settings.max_text or cube.version < 1:
-        raise ValueError("the text is empty or too long")
+    if not cube.text.strip() or len(cube.text) > settings.max_text or not 1 <= cube.version < 1 << 31:
+        raise ValueError("the text is empty or too long, or the version is no number of one")
+    if origin.role not in ROLES:
+        raise ValueError(f"no role is called {origin.role!r}")
     cube.sealed_bytes()
+
+
+def _check_vector(vector: bytes | None) -> None:
+    """float16 numbers; the index compares their count with the store's."""
+    if vector is not None and (
+        len(vector) % 2 or any(not math.isfinite(value) for (value,) in struct.iter_unpack("<e", vector))
+    ):
+        raise ValueError("the vector is not one")
 
 
 def _line(data: dict[str, Any]) -> str:

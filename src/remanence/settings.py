@@ -55,9 +55,9 @@ class Settings:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
         for name in ("commit_every", "max_text", "max_question", "max_file", "max_meta"):
-            if getattr(self, name) < 1:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a whole number of at least 1.")
-        if self.busy_timeout < 0:
+        if not isinstance(self.busy_timeout, int | float) or self.busy_timeout < 0:
             raise InputError(f"busy_timeout is {self.busy_timeout!r}.", "Use seconds, 0 or more.")
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
 

@@ -361,7 +361,7 @@ def test_the_head_rises_with_every_write_and_only_then(store, draft):
     store.erase(["id of two in a"])
     heads.append(store.head())
     assert all(earlier < later for earlier, later in pairwise(heads))
-    store.append([draft("one")])  # a repetition
+    store.append(["id of one in a"])  # known already
     store.supersede(draft("late", cube_id="id of one in a", version=2, mark=None))
     store.set_note("n", "1")
     store.scrub()

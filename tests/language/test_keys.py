@@ -72,7 +72,10 @@ def test_flags(text, flags):
 
 
 def test_dates_count_from_when_it_was_said():
-    assert unpack_windows(derive(cube("We met yesterday, and on 3 May 2024.")).dates) == [day("2024-05-03"), day("2024-05-07")]
+    assert unpack_windows(derive(cube("We met yesterday, and on 3 May 2024.")).dates) == [
+        day("2024-05-03"),
+        day("2024-05-07"),
+    ]
     assert unpack_windows(derive(cube("We met yesterday.", observed=None)).dates) == []
     assert derive(cube("We met.")).dates == b""
 

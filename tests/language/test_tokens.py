@@ -33,6 +33,7 @@ def test_no_form_belongs_to_two_words():
         ("He went home.", "going home"), ("the children's photos", "a child's picture"), ("She bought mice", "buying a mouse"),
         ("running quickly", "RUN quick"), ("best films", "good movies"), ("São Paulo", "sao paulo"), ("Café", "cafe"),
         ("naïve", "naive"), ("ﬁre", "fire"), ("Ｈｅｌｌｏ", "hello"),
+        pytest.param("𝗕𝗼𝗹𝗱 text", "bold text"),
     ],
 )  # fmt: skip
 def test_what_means_the_same_has_the_same_stems(one, other):
@@ -53,7 +54,16 @@ def test_stop_words_and_marks_are_dropped_and_the_order_stays():
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("Где Москва?", 2), ("東京", 2), ("東京 tower", 3), ("ひらがな", 4), ("한국어 단어", 2), ("naïve Łódź", 2), ("x² №5", 2), ("😀", 0)],
+    [
+        ("Где Москва?", 2),
+        ("東京", 2),
+        ("東京 tower", 3),
+        ("ひらがな", 4),
+        ("한국어 단어", 2),
+        ("naïve Łódź", 2),
+        ("x² №5", 2),
+        ("😀", 0),
+    ],
 )
 def test_every_script_has_words(text, words):
     assert len(stems(text)) == words

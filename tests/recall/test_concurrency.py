@@ -81,7 +81,7 @@ def test_a_question_goes_on_with_the_view_it_began_with(memory, view, change):
 
     def searched():
         words = bm25f(before, hashes("fox and dog"), everything, DEFAULT).tolist()
-        return words, dense(before, vector, DEFAULT).tolist(), before.alive.tolist(), before.until.tolist()
+        return words, dense(before, vector, everything, DEFAULT).tolist(), before.alive.tolist(), before.until.tolist()
 
     expected = searched()
     CHANGES[change](memory, ids)

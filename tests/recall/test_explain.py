@@ -74,7 +74,12 @@ def test_every_channel_says_its_value_in_words(found):
 
 
 def test_a_hit_explains_itself_in_one_line():
-    why = Why((Reason("words", 1, 3.25, 1.204, "words match, BM25 3.2"), Reason("asking", None, 1, -1.5, "asks rather than tells")))
+    why = Why(
+        (
+            Reason("words", 1, 3.25, 1.204, "words match, BM25 3.2"),
+            Reason("asking", None, 1, -1.5, "asks rather than tells"),
+        )
+    )
     assert str(why) == "words match, BM25 3.2, rank 1 (+1.20); asks rather than tells (-1.50)"
     assert str(Why()) == "not explained"
 

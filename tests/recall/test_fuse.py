@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from remanence import Memory
 from remanence.recall import fuse
 from remanence.recall.analyse import analyse
-from remanence.recall.profile import Profile
+from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.view import NOBODY
 from remanence.settings import Settings
 
@@ -31,6 +31,11 @@ def test_values_that_are_all_the_same_tell_nothing_apart(value, count):
     assert fuse.zscore(same).tolist() == [0] * count
     nearly = same * (1 + np.arange(count, dtype=np.float32) % 2 * np.float32(1.2e-7))
     assert fuse.zscore(nearly).tolist() == [0] * count
+
+
+def test_rounding_around_zero_tells_nothing_apart():
+    """As where a question shares nothing with any text: dot products of parts that cancel out."""
+    assert fuse.zscore(np.array([0, 3e-9, -8e-9, 1e-8], np.float32)).tolist() == [0] * 4
 
 
 @given(st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=50))
@@ -118,8 +123,8 @@ def test_a_small_scope_is_taken_whole(crowd, query, view):
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
 def test_even_the_smallest_pool_finds_something(size):
     with Memory(":memory:", Settings(embedder="hashing"), profile=Profile(pool=size)) as memory:
-        memory.add([f"the red car number {number}" for number in range(40)])
-        assert memory.recall("car number 17")[0].cube.text == "the red car number 17"
+        memory.add([f"the red car number {number}" for number in range(200)])
+        assert memory.recall("car number 17", k=1)[0].cube.text == "the red car number 17"
 
 
 def test_where_no_search_speaks_priors_reach_the_oldest_too():
@@ -132,6 +137,15 @@ def test_where_no_search_speaks_priors_reach_the_oldest_too():
         )
         found = memory.recall("What was on 7 January 2023?", k=1, now="2024-01-01")
         assert [hit.cube.text for hit in found] == ["the 6th"]
+
+
+def test_a_search_counts_for_more_where_it_is_alone(memory, wordy, contributions):
+    for one in (memory, wordy):
+        one.add(["It is a red car", "blue bus"])
+    assert contributions(memory, "car")["It is a red car"]["words"] == pytest.approx(DEFAULT.words)
+    assert contributions(memory, "car")["It is a red car"]["meaning"] == pytest.approx(DEFAULT.meaning)
+    assert contributions(wordy, "car")["It is a red car"]["words"] == pytest.approx(DEFAULT.alone)
+    assert abs(contributions(memory, "what is it?")["It is a red car"]["meaning"]) == pytest.approx(DEFAULT.alone)
 
 
 def lifted(threads, scores, **weights):

@@ -17,7 +17,7 @@ def texts(hits):
 def test_an_empty_memory_says_so(memory):
     hits = memory.recall("What is there?")
     assert hits == []
-    assert hits.notes == ("The memory is empty.",)
+    assert hits.notes == ("Nothing is in the space 'default' yet.",)
 
 
 def test_an_unknown_space_is_an_error_and_an_emptied_one_is_not(memory):
@@ -134,7 +134,9 @@ def test_relative_dates_count_from_now(memory, now, first):
 
 
 def test_as_of_is_the_now_of_relative_dates(memory):
-    memory.add([{"content": "We met at the fair.", "time": "2024-05-07"}, {"content": "We met there.", "time": "2024-04-07"}])
+    memory.add(
+        [{"content": "We met at the fair.", "time": "2024-05-07"}, {"content": "We met there.", "time": "2024-04-07"}]
+    )
     best = memory.recall("Where did we meet last week?", as_of="2024-05-15")[0]
     assert best.cube.text == "We met at the fair."
     assert any(reason.words == "in the time asked about" for reason in best.why.reasons)
@@ -181,6 +183,19 @@ def test_the_forgotten_has_no_say(memory, loaded_anew, query, gone, stays, quest
     assert asked(after) == asked(loaded_anew(memory, question))
     assert asked(after) != before
     assert gone["content"] not in texts(after)
+
+
+def test_indexes_load_at_the_first_question_of_their_space_and_again_when_they_were_dropped(memory):
+    memory.add("A red car.", space="a")
+    memory.add("A blue car.", space="b")
+    recall, sizes = memory._recall, [memory._recall.nbytes]
+    for space in "ab":
+        memory.recall("car", space=space)
+        sizes.append(recall.nbytes)
+    assert 0 == sizes[0] < sizes[1] < sizes[2]
+    recall.drop()
+    assert recall.nbytes == 0
+    assert texts(memory.recall("car", space="b")) == ["A blue car."]
 
 
 def test_another_opened_memory_sees_what_was_committed(opened):

@@ -25,12 +25,12 @@ def held(found: Postings, term: int) -> dict[int, int]:
     return dict(zip(slots.tolist(), counts.tolist(), strict=True))
 
 
-@given(batches, st.integers(0, 6), st.sampled_from([0, 2, 99]))
-def test_it_holds_what_a_dict_would_hold(some, tail, large):
+@given(batches, st.integers(0, 6), st.sampled_from([0, 2, 99]), st.sampled_from([0, 255, 2**24 - 100]))
+def test_it_holds_what_a_dict_would_hold(some, tail, large, first):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(postings, "_TAIL", tail)  # merge often
         patch.setattr(postings, "_LARGE", large)
-        found, model, slot = Postings(), dict[int, dict[int, int]](), 0
+        found, model, slot = Postings(), dict[int, dict[int, int]](), first
         for texts, settles in some:
             found.extend(slot, [pack_terms(terms) for terms in texts])
             for terms in texts:
@@ -59,7 +59,7 @@ def test_counts_are_capped_by_what_a_byte_holds():
 
 
 def test_a_large_batch_and_a_small_one_after_it_stay_in_order():
-    """As when a space of 1,030 cubes is loaded in pieces of 1,025."""
+    """As when a space is loaded in pieces, and the last one is small."""
     found = Postings()
     found.extend(0, [pack_terms([9])] * (postings._LARGE + 1))
     found.extend(postings._LARGE + 1, [pack_terms([9])] * 3)

@@ -38,6 +38,7 @@ def added(memory, contributions):
         ("What did ann see?", [CAR]),
         ("Did Ann or Bob see it?", []),
         ("Did Carl see it?", []),
+        ("What did Ann and Bob tell me?", []),
         ("What did I see?", [CAR, BUS, RAIN]),
         ("What is my car?", [CAR, BUS, RAIN]),
         ("What did you say?", [TREE]),
@@ -121,6 +122,11 @@ def test_latest(added):
 
 def test_latest_among_equals_gives_all_nothing(memory, contributions):
     memory.add([{"content": text, "time": "2024-05-06"} for text in (CAR, BUS)])
+    assert all("latest" not in parts for parts in contributions(memory, "Where is the car now?").values())
+
+
+def test_latest_of_what_has_no_date_is_nothing(memory, contributions):
+    memory.add([{"content": text, "role": "document"} for text in (CAR, BUS)])
     assert all("latest" not in parts for parts in contributions(memory, "Where is the car now?").values())
 
 

@@ -101,8 +101,17 @@ def test_dot_products_are_smoothed_over_neighbours(memory, view):
         own[2] + 0.3 * own[1],
         own[3],
     ]
-    assert dense(seen, vector, PROFILE).tolist() == pytest.approx(expected, abs=1e-6)
+    assert dense(seen, vector, np.ones(4, bool), PROFILE).tolist() == pytest.approx(expected, abs=1e-6)
     assert own.max() > 0.3
+
+
+def test_what_is_out_of_scope_does_not_speak_through_its_neighbours(memory, view):
+    memory.add(["red fox", "blue dog", "green bird flies"], session="s")
+    seen, vector, mask = view(memory), memory._encoding.question("dog"), np.array([True, False, True])
+    assert scores(seen, "dog", mask) == [0, 0, 0]
+    assert dense(seen, vector, mask, PROFILE)[mask].tolist() == seen.vectors.dot(vector)[mask].tolist()
+    # lengths 2 and 3, no neighbours
+    assert scores(seen, "fox", mask) == pytest.approx([log(1 + 1.5 / 1.5) * saturated(1, 2, 2.5), 0, 0], abs=1e-5)
 
 
 def test_a_turn_without_a_vector_gets_its_neighbours_share():
@@ -110,8 +119,9 @@ def test_a_turn_without_a_vector_gets_its_neighbours_share():
         memory._encoding.documents = lambda _: None
         memory.add("a first turn", session="s")
         del memory._encoding.documents
+        memory.recall("a first turn")  # the index begins without vectors
         memory.add("blue dog", session="s")
         vector = memory._encoding.question("blue dog")
         memory.recall("dog")
-        found = dense(memory._recall.view("default"), vector, PROFILE).tolist()
+        found = dense(memory._recall.view("default"), vector, np.ones(2, bool), PROFILE).tolist()
         assert found == pytest.approx([0.15, 1], abs=2e-3)

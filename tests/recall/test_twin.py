@@ -135,7 +135,7 @@ def test_beyond_the_pool_both_searches_stay_exact(query, twin, view, some, betwe
             assert bm25f(seen, terms, mask, DEFAULT)[slots].tolist() == pytest.approx(expected.words, abs=1e-4)
         if expected.meaning is not None:
             vector = memory._encoding.question(content)
-            assert dense(seen, vector, DEFAULT)[slots].tolist() == pytest.approx(expected.meaning, abs=1e-5)
+            assert dense(seen, vector, mask, DEFAULT)[slots].tolist() == pytest.approx(expected.meaning, abs=1e-5)
 
 
 def test_search_ranks_best_first_and_ties_by_age(memory, query):

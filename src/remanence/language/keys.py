@@ -17,10 +17,12 @@ _PAIR = struct.Struct("<2d")
 
 def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
     """The keys of a cube, with a vector that was made elsewhere."""
+    corrected = cube.provenance.method == "corrected"  # its words are said now, not when the first version was
+    said_at = cube.valid_from if corrected else cube.provenance.observed_at
     flags = ENDS_WITH_QUESTION * cube.text.rstrip().endswith("?") | HAS_TIME * dates.has_time_expression(cube.text)
     return Keys(
         terms=tokens.pack_terms(tokens.hashes(lexical_text(cube))),
-        dates=pack_windows(dates.mentioned(cube.text, cube.provenance.observed_at)),
+        dates=pack_windows(dates.mentioned(cube.text, said_at)),
         flags=flags,
         vector=vector,
     )

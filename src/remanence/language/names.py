@@ -10,10 +10,16 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from remanence.language.tokens import folded
+from remanence.language.tokens import STOP_WORDS, folded
 
 _WORD = re.compile(r"[^\W_][\w'’-]*")
-_FIRST_PERSON = re.compile(r"\b(?:I|me|my|mine|myself)\b")
+_FIRST_PERSON = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself)\b")
+_COMMON = frozenset(
+    """amber angel april art august autumn bill bob brook carol chase chip crystal daisy dawn dean dick drew eve faith frank gene ginger
+    glen grace grant guy harmony hazel heather holly hope iris ivy jack jade jasmine jean joy june lance lane lily mark may max melody
+    miles nick norm olive pat patience pearl penny poppy ray rich robin rob rose ruby sandy skip sky star sue summer victor violet wade
+    wane will""".split()
+)  # names that are words too: they count as names only with a capital, and not at the beginning of a question
 _SECOND_PERSON = re.compile(r"\b(?:you|your|yours|yourself)\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s?$")
 _NICKNAME = 3  # letters that a shortened name keeps: Mel for Melanie
@@ -32,14 +38,18 @@ class Naming:
 def named(question: str, names: Collection[str]) -> Naming:
     """Find which of `names` a question mentions: in full, by first name, or by a capitalised nickname of three letters or more.
 
-    Matching ignores case unless the question writes names in capitals elsewhere; a nickname needs its capital.
+    Case does not matter, but for nicknames and for names that are common words (Will, Rose): those need their capital.
     """
     aliases = _aliases(names)
     people: set[str] = set()
     cuts: list[tuple[int, int]] = []
     for match in _WORD.finditer(question):
         word = _POSSESSIVE.sub("", match.group())
-        found = aliases.get(folded(word)) or (_shortened(word, aliases) if word[:1].isupper() else None)
+        if folded(word) in _COMMON and not (word[:1].isupper() and match.start()):
+            continue
+        found = aliases.get(folded(word))
+        if not found and word[:1].isupper() and folded(word) not in STOP_WORDS:
+            found = _shortened(word, aliases)
         if found:
             people |= found
             cuts.append(match.span())
@@ -63,7 +73,10 @@ def speaks_to_assistant(question: str) -> bool:
 def _aliases(names: Collection[str]) -> dict[str, set[str]]:
     aliases: dict[str, set[str]] = {}
     for name in names:
-        for word in _WORD.findall(name):
+        words = _WORD.findall(name)
+        for word in words:
+            if len(words) > 1 and folded(word) in STOP_WORDS:
+                continue  # the "the" of "The Assistant"
             if len(word) >= _NICKNAME or word == name:
                 aliases.setdefault(folded(word), set()).add(name)
     return aliases

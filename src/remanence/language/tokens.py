@@ -44,7 +44,7 @@ def folded(text: str) -> str:
     """Lower case without accents: São and sao are one word."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text.lower())))
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower())
 
 
 def _words(text: str) -> list[str]:

@@ -103,7 +103,7 @@ def zscore(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Distance from the mean in standard deviations; zeros where the values differ by no more than rounding does."""
     exact = values.astype(np.float64)
     deviation = float(exact.std()) if len(exact) else 0.0
-    if deviation <= _ROUNDING * float(np.abs(exact).max(initial=0)):
+    if deviation <= _ROUNDING * float(np.abs(exact).max(initial=1.0)):
         return np.zeros_like(exact)
     return (exact - exact.mean()) / deviation
 

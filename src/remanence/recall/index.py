@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from remanence.cubes import Kind, posix
+from remanence.cubes import ROLES, Kind, posix
+from remanence.errors import StoreDamagedError
 from remanence.language.topics import Topics
 from remanence.recall.columns import Column, Rows
 from remanence.recall.postings import Postings
@@ -25,7 +26,6 @@ from remanence.recall.view import NOBODY, View
 from remanence.store.protocol import Change, IndexRow, Store
 
 _KINDS = {kind.value: number for number, kind in enumerate(Kind)}
-_ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # what speaks where no name is given
 _LOAD = 1024  # rows taken from the store at a time
 
 _COLUMNS: dict[str, type[np.generic]] = {
@@ -45,7 +45,10 @@ class SpaceIndex:
     def __init__(self, store: Store, space: str) -> None:
         self._store, self._space = store, space
         self._lock = threading.Lock()
-        self._head = -1
+        self._begin("")
+
+    def _begin(self, generation: str) -> None:
+        self._head, self._generation = -1, generation
         self._columns = {name: Column(dtype) for name, dtype in {**_COLUMNS, **_WINDOWS}.items()}
         self._names: dict[str, int] = {}
         self._speakers: tuple[str, ...] = ()
@@ -62,9 +65,16 @@ class SpaceIndex:
 
     def view(self) -> View:
         """The space as the store has it now: takes in whatever this or another process committed since the last call."""
-        if self._store.head() != self._head:
+        generation = self._store.note("generation") or ""
+        if self._store.head() != self._head or generation != self._generation:
             with self._lock:
-                head = self._catch_up()
+                if generation != self._generation:  # all keys were made anew
+                    self._begin(generation)
+                try:
+                    head = self._catch_up()
+                except BaseException:  # half a load is no index: the next question begins again
+                    self._begin(generation)
+                    raise
                 live = self._look()
                 self._view = replace(live, **{name: getattr(live, name).copy() for name in _CHANGING})
                 self._head = head  # last: whoever sees it must find the view that belongs to it
@@ -126,7 +136,7 @@ class SpaceIndex:
             self._columns[name].extend(column)
         for about in {*row["about"]} - {None}:
             self._topics.add(about, self._names[about])
-        if new := {*row["author"]} - {None, *self._speakers, *_ROLES}:
+        if new := {*row["author"]} - {None, *self._speakers, *ROLES}:
             self._speakers = tuple(sorted({*self._speakers, *new}))
         self._add_vectors(row["vector"], first)
         self._add_windows(row["dates"], first)
@@ -142,6 +152,8 @@ class SpaceIndex:
             self._vectors.extend(np.zeros((missing, width), np.float32))
         blank = bytes(2 * width)
         joined = b"".join(vector or blank for vector in packed)
+        if len(joined) != len(packed) * len(blank):
+            raise StoreDamagedError("Vectors of different lengths lie in one space.", "Run: remanence reindex")
         self._vectors.extend(np.frombuffer(joined, "<f2").reshape(len(packed), width).astype(np.float32))
 
     def _add_windows(self, packed: Sequence[bytes], first: int) -> None:
@@ -163,7 +175,7 @@ class SpaceIndex:
         """Know no speaker and no entity any more that only forgotten cubes named."""
         slots = self._look()
         names = {code: name for name, code in self._names.items()}
-        self._speakers = tuple(sorted({names[code] for code in set(slots.speaker[slots.alive].tolist())} - _ROLES))
+        self._speakers = tuple(sorted({names[code] for code in set(slots.speaker[slots.alive].tolist())} - ROLES))
         self._topics = Topics()
         for code in set(slots.about[slots.alive].tolist()) - {NOBODY}:
             self._topics.add(names[code], code)

@@ -28,7 +28,7 @@ def bm25f(view: View, terms: Sequence[int], mask: Mask, profile: Profile) -> Sco
     if not in_scope or not terms:
         return scores
     previous, following = view.previous, view.next
-    lengths = field_lengths(view.length, previous, following, profile)
+    lengths = field_lengths(view.length * mask, previous, following, profile)
     mean = max(float(lengths[mask].mean(dtype=np.float64)), 1e-9)
     norm = (profile.k1 * (1 - profile.b) + profile.k1 * profile.b / mean * lengths).astype(np.float32)
     frequencies = np.zeros(n, np.float32)  # scratch: zero again after every term
@@ -36,7 +36,9 @@ def bm25f(view: View, terms: Sequence[int], mask: Mask, profile: Profile) -> Sco
         slots, counts = view.postings.of(term)
         if len(slots) and slots[-1] >= n:  # written while this question is being answered
             slots, counts = slots[slots < n], counts[slots < n]
-        df = int(np.count_nonzero(mask[slots]))
+        within = mask[slots]  # what is out of scope does not speak through its neighbours either
+        slots, counts = slots[within], counts[within]
+        df = len(slots)
         touched = _accumulate(frequencies, slots, counts, (previous, following), profile)
         tf = frequencies[touched]
         idf = times * np.log1p((in_scope - df + 0.5) / (df + 0.5))

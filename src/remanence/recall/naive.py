@@ -66,8 +66,7 @@ def search(
 ) -> list[tuple[MemCube, float]]:
     """Every cube in scope with its score, best first, ties to the memory first written; `vector` is that of `sought`."""
     found = parts(entries, query, vector, profile)
-    pairs = zip(found.cubes, found.scores(), strict=bool(found.contributions))
-    return sorted(pairs, key=lambda pair: -pair[1])  # stable, and the cubes come by age
+    return sorted(zip(found.cubes, found.scores(), strict=bool(found.contributions)), key=lambda pair: -pair[1])
 
 
 def sought(entries: Entries, query: Query) -> str:
@@ -79,6 +78,9 @@ def parts(entries: Entries, query: Query, vector: Sequence[float] | None, profil
     """Every channel over every cube in scope."""
     turns = _turns(entries)
     scope = [turn for turn in turns if _in_scope(turn, query)]
+    for turn in scope:  # what is out of scope does not speak through its neighbours either
+        turn.previous = turn.previous if turn.previous and _in_scope(turn.previous, query) else None
+        turn.following = turn.following if turn.following and _in_scope(turn.following, query) else None
     asked = _analyse(turns, query)
     words, meaning = _words(scope, asked.terms, profile), _meaning(scope, vector, profile)
     found = Parts([turn.cube for turn in scope], words, meaning)
@@ -107,8 +109,7 @@ def _turns(entries: Entries) -> list[_Turn]:
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
     for turn in turns:
-        thread = _thread(turn.cube)
-        if thread and turn.cube.valid_to is None:
+        if (thread := _thread(turn.cube)) and turn.cube.valid_to is None:
             if thread in last:
                 turn.previous, last[thread].following = last[thread], turn
             last[thread] = turn
@@ -229,8 +230,7 @@ def _days(turn: _Turn, windows: Sequence[dates.Window]) -> float:
 
 def _session_lift(scope: Sequence[_Turn], scores: Sequence[float], profile: Profile) -> list[float] | None:
     """z-scored means of each thread's best scores, weighted; None where there are not two threads to tell apart."""
-    threads = [_thread(turn.cube) for turn in scope]
-    if len(set(threads)) < 2:
+    if len(set(threads := [_thread(turn.cube) for turn in scope])) < 2:
         return None
     together: dict[Thread | None, list[float]] = defaultdict(list)
     for thread, score in zip(threads, scores, strict=True):

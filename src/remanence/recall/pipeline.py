@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Recall:
         if not mask.any():
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
-        fused = self._fuse(view, asked, mask, embed)
+        fused = self._fuse(view, asked, mask, embed, replace(self._profile, pool=max(self._profile.pool, 4 * query.k)))
         if fused is None:
             return Hits(notes=("Nothing in the question can be searched for.",))
         order = np.lexsort((view.root[fused.pool], -fused.scores))[: query.k]
@@ -75,15 +76,15 @@ class Recall:
             ]
         )
 
-    def _fuse(self, view: View, asked: Asked, mask: Mask, embed: Embed) -> Fused | None:
-        words = bm25f(view, asked.terms, mask, self._profile) if asked.terms else None
+    def _fuse(self, view: View, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Fused | None:
+        words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
         if words is not None and not words.any():
             words = None
         vector = embed(asked.content) if (view.embedded & mask).any() else None
-        meaning = None if vector is None else dense(view, vector, self._profile)
+        meaning = None if vector is None else dense(view, vector, mask, profile)
         if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
             return None
-        return fuse(view, asked, mask, words, meaning, self._profile)
+        return fuse(view, asked, mask, words, meaning, profile)
 
 
 def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:

@@ -57,11 +57,12 @@ class Threads:
 def _retire(slots: View, slot: int) -> int:
     """Close the version that was current until this correction. Returns its slot; NOBODY in a fresh load, where it is closed."""
     versions = np.flatnonzero(slots.root[: slot + 1] == slots.root[slot]).tolist()
-    for one, successor in pairwise(versions):
-        if slots.until[one] == np.inf:
-            slots.until[one] = slots.since[successor]
-            return one
-    return NOBODY
+    replaced = next((one for one in versions[:-1] if slots.until[one] == np.inf), NOBODY)
+    ends = np.inf
+    for one, successor in reversed(list(pairwise(versions))):  # a correction may reach back behind several versions
+        ends = min(ends, float(slots.since[successor]))
+        slots.until[one] = ends
+    return replaced
 
 
 def _join(slots: View, left: int, right: int) -> None:

@@ -75,8 +75,8 @@ class Connections:
         with self._writing, self.translated():
             self._check_open()
             connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:  # Ctrl-C too must not leave a transaction open
@@ -113,11 +113,12 @@ class Connections:
         with self.translated():
             self._check_open()
             connection = self._idle.pop() if self._idle else self._connect()
-            connection.execute("BEGIN")
             try:
+                connection.execute("BEGIN")
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite ends it by itself after some errors
+                    connection.execute("ROLLBACK")
                 self._idle.append(connection)
         if self._closed:  # closed while we read: nobody else will close this one
             self._close_idle()

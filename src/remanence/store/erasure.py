@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -37,14 +38,32 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
                 raise rows.unknown(cube_id)
             for seq, _, _, salt, meta, vector, *row in found:
                 cube = rows.cube_of(tuple(row))
-                traces += [salt, *pieces(cube.text.encode()), *pieces(meta.encode()), *pieces(vector or b"")]
+                names = (
+                    cube.about,
+                    cube.provenance.author,
+                    cube.scope.user,
+                    cube.scope.session,
+                    cube.provenance.source,
+                )
+                content = [cube.text, meta, *(name for name in names if name)]
+                traces += [salt, *pieces(vector or b""), *(piece for one in content for piece in pieces(one.encode()))]
                 connection.execute("DELETE FROM keys WHERE seq = ?", (seq,))
                 connection.execute("DELETE FROM cubes WHERE seq = ?", (seq,))
             versions += len(found)
+            _forget_replays(connection, cube_id)
             last = found[-1]
             journal.append(connection, "forget", (last[2], last[1], last[0]), rows.cube_of(tuple(last[6:])), b"")
         connection.execute("INSERT OR REPLACE INTO notes SELECT 'scrub', max(entry) FROM journal")
     return Erased(tuple(dict.fromkeys(cube_ids)), versions, tuple(dict.fromkeys(traces)))
+
+
+def _forget_replays(connection: sqlite3.Connection, cube_id: str) -> None:
+    """Keep the idempotency key, so that a repeated call brings nothing back, but not the digest of what was asked."""
+    for space, key, ids in connection.execute(
+        "SELECT space, key, ids FROM replays WHERE instr(ids, ?)", (cube_id,)
+    ).fetchall():
+        left = json.dumps([one for one in json.loads(ids) if one != cube_id])
+        connection.execute("UPDATE replays SET request = x'', ids = ? WHERE space = ? AND key = ?", (left, space, key))
 
 
 def pieces(value: bytes) -> list[bytes]:

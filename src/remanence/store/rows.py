@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from datetime import datetime
 
-from remanence.cubes import Draft, Keys, MemCube
+from remanence.cubes import Draft, Keys, MemCube, posix
 from remanence.errors import StoreDamagedError, UnknownCubeError
 from remanence.store.journal import commit_to, seal
 
@@ -75,6 +75,15 @@ def close(connection: sqlite3.Connection, seq: int, valid_to: datetime | None, s
         "UPDATE cubes SET state = 'archived', valid_to = ?, superseded_at = ? WHERE seq = ?",
         (valid_to and valid_to.isoformat(), superseded_at.isoformat(), seq),
     )
+
+
+def cut_short(connection: sqlite3.Connection, cube_id: str, holds_from: datetime) -> None:
+    """End earlier versions no later than a new one begins: a correction may reach back behind several."""
+    for seq, text in connection.execute(
+        "SELECT seq, valid_to FROM cubes WHERE id = ? AND valid_to IS NOT NULL", (cube_id,)
+    ).fetchall():
+        if posix(datetime.fromisoformat(text)) > posix(holds_from):
+            connection.execute("UPDATE cubes SET valid_to = ? WHERE seq = ?", (holds_from.isoformat(), seq))
 
 
 def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys) -> None:

@@ -30,7 +30,6 @@ class SQLiteStore:
 
     def __init__(self, location: str | Path, settings: Settings) -> None:
         self._connections = Connections(str(location), settings)
-        self._space_numbers: dict[str, int] = {}
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -104,6 +103,7 @@ class SQLiteStore:
             if row[3] + 1 != cube.version:
                 return False
             rows.close(connection, row[0], cube.valid_from, cube.recorded_at)
+            rows.cut_short(connection, cube.id, cube.valid_from)
             seq, commitment = rows.insert(connection, draft, row[2], row[1])
             journal.append(connection, "correct", (row[2], row[1], seq), cube, commitment)
         return True
@@ -120,10 +120,15 @@ class SQLiteStore:
         ).fetchone()
         if row is None:
             space = self._space_for_writing(connection, cube.scope.space)
-            first = connection.execute("SELECT root FROM cubes WHERE id = ? LIMIT 1", (cube.id,)).fetchone()
-            root = first[0] if first else None
+            first = connection.execute("SELECT root, max(version) FROM cubes WHERE id = ?", (cube.id,)).fetchone()
+            root = first[0]
+            if cube.version != (first[1] or 0) + 1:
+                raise InputError(
+                    f"Version {(first[1] or 0) + 1} of cube {cube.id} is missing before {cube.version}.",
+                    "Import the whole export.",
+                )
             seq, commitment = rows.insert(connection, draft, space, root)
-            journal.append(connection, "correct" if first else "add", (space, root or seq, seq), cube, commitment)
+            journal.append(connection, "correct" if root else "add", (space, root or seq, seq), cube, commitment)
             return True
         there = rows.cube_of(row[1:])
         if there.sealed_bytes() != cube.sealed_bytes():
@@ -162,6 +167,8 @@ class SQLiteStore:
             assert number is not None
         return number
 
+    # What was said at a known time, or stands in a document, stays said after its correction. A text without a time that
+    # comes again after its correction is news.
     @staticmethod
     def _known(connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int) -> dict[bytes, str]:
         found: dict[bytes, str] = {}
@@ -169,7 +176,9 @@ class SQLiteStore:
             some = marks[at : at + _MANY]
             holes = ", ".join("?" * len(some))
             found |= connection.execute(
-                f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ?", (*some, space)
+                f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ? AND "
+                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document') ORDER BY superseded_at IS NULL",
+                (*some, space),
             ).fetchall()
         return found
 
@@ -344,7 +353,7 @@ def _replayed(connection: sqlite3.Connection, replay: Replay) -> list[str] | Non
     ).fetchone()
     if row is None:
         return None
-    if row[0] != replay.request:
+    if row[0] and row[0] != replay.request:  # blank once something of it was forgotten
         raise IdempotencyConflictError(
             f"The idempotency key {replay.key!r} was used before with other content.", "Use a new key for new content."
         )

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
-from remanence.cubes import Keys, MemCube
+from remanence.cubes import Keys, MemCube, posix
 from remanence.errors import StoreDamagedError
 from remanence.language.keys import RULES, derive
 from remanence.store import rows
@@ -100,6 +100,7 @@ def _versions(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _closed_in_turn(cubes: list[MemCube]) -> bool:
+    begins = [posix(cube.valid_from) for cube in cubes]
     return (
         cubes[-1].superseded_at is None
         and cubes[-1].valid_to is None
@@ -107,9 +108,10 @@ def _closed_in_turn(cubes: list[MemCube]) -> bool:
         and all(
             later.version == earlier.version + 1
             and earlier.superseded_at == later.recorded_at
-            and earlier.valid_to == later.valid_from
+            and earlier.valid_to is not None
+            and posix(earlier.valid_to) == min(begins[place + 1 :])
             and earlier.state == "archived"
-            for earlier, later in pairwise(cubes)
+            for place, (earlier, later) in enumerate(pairwise(cubes))
         )
     )
 

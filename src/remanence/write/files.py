@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from remanence.errors import InputError, InputTooLargeError, UnreadableFileError
+from remanence.errors import InputError, InputTooLargeError, MissingExtraError, UnreadableFileError
 from remanence.settings import Settings
 from remanence.write.messages import Message, messages
 from remanence.write.readers.chat import read_json, read_json_lines
@@ -61,7 +61,7 @@ def read_all(path: str | Path, settings: Settings, *, skip_unreadable: bool) -> 
     UnreadableFileError
         A file cannot be read and may not be skipped, or there is no text in any.
     """
-    root = Path(path)
+    root = Path(path).expanduser()
     found: list[Message] = []
     skipped: list[str] = []
     for file in find_files(root):
@@ -70,7 +70,7 @@ def read_all(path: str | Path, settings: Settings, *, skip_unreadable: bool) -> 
             found += messages([{"source": read.source, **raw} for raw in read.messages], settings)
             if not read.messages:
                 skipped.append(f"{file} holds no text.")
-        except InputError as error:
+        except (InputError, MissingExtraError) as error:
             if not skip_unreadable:
                 raise
             skipped.append(error.what)

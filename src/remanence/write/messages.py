@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
 
-from remanence.cubes import Kind
+from remanence.cubes import ROLES, Kind
 from remanence.errors import InputError, InputTooLargeError
 from remanence.settings import Settings
 
 _FIELDS = frozenset({"role", "name", "content", "time", "meta", "title", "about", "session", "kind", "source"})
-_ROLES = frozenset({"user", "assistant", "system", "tool", "document"})
 _MAX_NAME = 512  # characters of a name, a title, a session …
 
 Content = str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
@@ -103,8 +102,10 @@ def moment(value: object, what: str) -> datetime | None:
         It is none of these.
 
     """
-    if value is None or isinstance(value, datetime):
+    if value is None:
         return value
+    if isinstance(value, datetime):
+        return datetime.fromisoformat(value.isoformat())  # as it comes back from the store: with a fixed offset
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (a bare date has no zone to keep)
     if isinstance(value, str):
@@ -124,8 +125,8 @@ def _message(raw: str | Mapping[str, Any], where: str, settings: Settings) -> Me
     if unknown:
         raise InputError(f"{where} has unknown fields: {', '.join(unknown)}.", "Put what is your own into `meta`.")
     role = raw.get("role", "user")
-    if role not in _ROLES:
-        raise InputError(f"{where} has the role {role!r}.", f"Use one of: {', '.join(sorted(_ROLES))}.")
+    if not isinstance(role, str) or role not in ROLES:
+        raise InputError(f"{where} has the role {role!r}.", f"Use one of: {', '.join(sorted(ROLES))}.")
     return Message(
         text=text(raw.get("content"), f"The content of {where}", settings.max_text),
         role=role,

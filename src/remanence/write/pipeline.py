@@ -59,9 +59,9 @@ def write(
         replay = Replay(target.scope.space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest())
         if (known := store.replayed(replay)) is not None:
             return Ids(known)
-    ids = Ids()
+    ids, marked = Ids(), list(zip(cubes, marks, strict=True))
     for at in range(0, len(cubes), commit_every):
-        batch = list(zip(cubes, marks, strict=True))[at : at + commit_every]
+        batch = marked[at : at + commit_every]
         last = at + commit_every >= len(cubes)
         written = _commit(store, batch, embed, replay if last else None, ids)
         ids.new += len(set(written) & {cube.id for cube, _ in batch})
@@ -127,6 +127,8 @@ class Marks:
 
     def _mark(self, cube: MemCube) -> bytes:
         data = cube.to_json()
+        if cube.provenance.source.startswith("file:"):  # a passage keeps its mark when the file grows around it
+            data["meta"] = {key: value for key, value in data["meta"].items() if key not in {"part", "parts"}}
         digest = self._digest([data[name] for name in _MARKED])
         times = self._seen[digest]
         self._seen[digest] += 1
