@@ -126,8 +126,8 @@ class Machine(RuleBasedStateMachine):
     def add_with_key(self, found, key, space, handle, again):
         earlier = self.model.replays.get((space, key))
         if earlier and again:
-            found = earlier[0]
-        if earlier and earlier[0] != found:
+            found = earlier[0] or found
+        if earlier and earlier[0] not in (None, found):
             with pytest.raises(IdempotencyConflictError):
                 self.memory(handle).add(found, space=space, idempotency_key=key)
             return
@@ -147,6 +147,8 @@ class Machine(RuleBasedStateMachine):
         cube = self.memory(handle).correct(cube_id, text)
         if text != found[-1]:
             found.append(text)
+            # Said without a time: the same words again are news now.
+            self.model.marks = {mark: one for mark, one in self.model.marks.items() if one != cube_id}
         assert (cube.id, cube.version, cube.text) == (cube_id, len(found), found[-1])
 
     @precondition(has_more_than_anchors)
@@ -158,6 +160,9 @@ class Machine(RuleBasedStateMachine):
         assert erasure.versions == sum(len(self.model.versions.pop(one)) for one in ids)
         self.model.forgotten.update(ids)
         self.model.marks = {mark: one for mark, one in self.model.marks.items() if one not in ids}
+        for key, (found, stored) in self.model.replays.items():
+            if set(stored) & set(ids):  # the key stays, without a digest of what was asked
+                self.model.replays[key] = (None, [one for one in stored if one not in ids])
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
