@@ -11,10 +11,10 @@ demo: $(VENV)/.run                  ## the main job, end to end, on real text
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev                  ## every test but the slow ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-all: $(VENV)/.dev              ## the slow ones too
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not gpu"
 
 check: $(VENV)/.dev                 ## style, types, layers, sizes
 	$(BIN)/ruff check .

@@ -72,12 +72,12 @@ def meta_filter(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def _comparable(key: object, value: object) -> bool:
     """Whether the store can look for it."""
-    if isinstance(value, int):
+    if type(value) is int:
         value = value if abs(value) < 1 << 63 else object()  # as large as a number in the store can be
     texts = [text for text in (key, value) if isinstance(text, str)]
     return (
         isinstance(key, str)
         and "\0" not in key
-        and (value is None or isinstance(value, str | int | float))
+        and (value is None or type(value) in {str, int, float, bool})
         and all(valid_unicode(text) for text in texts)
     )

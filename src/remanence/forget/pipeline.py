@@ -21,6 +21,7 @@ class Erasure:
     not_reached: tuple[str, ...] = (
         "backups and exports made earlier",
         "copies that the file system or the disk keeps of old blocks",
+        "the memory of running processes",
         "what other programs were shown",
     )
 

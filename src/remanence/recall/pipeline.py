@@ -64,7 +64,7 @@ class Recall:
         asked = analyse(query, view)
         fused = self._fuse(view, asked, mask, embed, replace(self._profile, pool=max(self._profile.pool, 4 * query.k)))
         if fused is None:
-            return Hits(notes=("Nothing in the question can be searched for.",))
+            return Hits(notes=("Nothing here has a word of the question, and there was no other way to search.",))
         order = np.lexsort((view.root[fused.pool], -fused.scores))[: query.k]
         seqs = [int(seq) for seq in view.seq[fused.pool[order]]]
         cubes = self._store.fetch(query.scope.space, seqs)
