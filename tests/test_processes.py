@@ -186,7 +186,7 @@ def test_threads_add_the_same_text_and_correct_the_same_memory(opened, hasty):
 
     def run(worker: int) -> str:
         start.wait(10)
-        [cube_id] = memory.add("The same for all.")
+        [cube_id] = memory.add({"content": "The same for all.", "time": "2024-05-08T13:56:00"})
         for number in range(10):
             memory.correct(cube_id, f"worker {worker}, correction {number}")
         return cube_id

@@ -38,7 +38,7 @@ def test_nothing_to_search_for_is_noted_where_only_words_can_be(wordy, question)
     wordy.add(["A red car.", "A blue bus."])
     hits = wordy.recall(question)
     assert hits == []
-    assert any("searched for" in note for note in hits.notes)
+    assert any("no other way to search" in note for note in hits.notes)
 
 
 def test_a_question_without_content_words_still_has_a_meaning(memory):
