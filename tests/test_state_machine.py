@@ -160,7 +160,7 @@ class Machine(RuleBasedStateMachine):
         assert erasure.versions == sum(len(self.model.versions.pop(one)) for one in ids)
         self.model.forgotten.update(ids)
         self.model.marks = {mark: one for mark, one in self.model.marks.items() if one not in ids}
-        for key, (found, stored) in self.model.replays.items():
+        for key, (_, stored) in self.model.replays.items():
             if set(stored) & set(ids):  # the key stays, without a digest of what was asked
                 self.model.replays[key] = (None, [one for one in stored if one not in ids])
 
