@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,6 +88,7 @@ class Memory:
         self._encoding_: Encoding | None = None
         self._recall_: Recall | None = None
         self._profile = profile
+        self._opening = threading.Lock()  # two first calls at once must not open two embedders or load two indexes
         self._spaces: set[str] = set()  # seen to exist; a space never ceases to
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,20 +319,22 @@ class Memory:
 
     @property
     def _encoding(self) -> Encoding:
-        if self._encoding_ is None:
-            from remanence.encoding import Encoding
+        with self._opening:
+            if self._encoding_ is None:
+                from remanence.encoding import Encoding
 
-            self._encoding_ = Encoding(self._store, self.settings)
-        return self._encoding_
+                self._encoding_ = Encoding(self._store, self.settings)
+            return self._encoding_
 
     @property
     def _recall(self) -> Recall:
-        if self._recall_ is None:
-            from remanence.recall.pipeline import Recall
-            from remanence.recall.profile import DEFAULT
+        with self._opening:
+            if self._recall_ is None:
+                from remanence.recall.pipeline import Recall
+                from remanence.recall.profile import DEFAULT
 
-            self._recall_ = Recall(self._store, self._profile or DEFAULT)
-        return self._recall_
+                self._recall_ = Recall(self._store, self._profile or DEFAULT)
+            return self._recall_
 
     def _has_space(self, space: str) -> bool:
         """Whether anything was ever written to it; an unknown space other than the default is an error."""

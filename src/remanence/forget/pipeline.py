@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from remanence.errors import ForgetIncompleteError, InputError
 from remanence.store.protocol import Store
 
+_TRIES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
@@ -39,8 +41,12 @@ def forget(store: Store, cube_ids: Sequence[str], space: str | None) -> Erasure:
     if not cube_ids:
         raise InputError("No id was given.", "Pass the id of a memory, or several.")
     erased = store.erase(cube_ids, space)
-    store.scrub()
-    left = store.residue(erased.traces)
+    left = list(erased.traces)
+    for _ in range(_TRIES):  # what another forget erases meanwhile may hold the same bytes until its own rewrite
+        store.scrub()
+        left = store.residue(left)
+        if not left:
+            break
     if left:
         raise ForgetIncompleteError(
             f"{len(left)} of {len(erased.traces)} traces can still be read from {store.location}.",

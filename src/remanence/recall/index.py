@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from remanence.cubes import ROLES, Kind, posix
-from remanence.errors import StoreDamagedError
+from remanence.errors import StoreDamagedError, StoreError
 from remanence.language.topics import Topics
 from remanence.recall.columns import Column, Rows
-from remanence.recall.postings import Postings
+from remanence.recall.postings import MOST_SLOTS, Postings
 from remanence.recall.threads import Threads
 from remanence.recall.view import NOBODY, View
 from remanence.store.protocol import Change, IndexRow, Store
@@ -111,6 +111,10 @@ class SpaceIndex:
         if not batch:
             return
         first = len(self._columns["seq"].view())
+        if first + len(batch) > MOST_SLOTS:
+            raise StoreError(
+                f"The space {self._space!r} holds more than {MOST_SLOTS:,} versions.", "Split it into several spaces."
+            )
         row: dict[str, tuple[Any, ...]] = dict(zip(IndexRow._fields, zip(*batch, strict=True), strict=True))
         since = [_seconds(text) for text in row["valid_from"]]
         values: dict[str, Sequence[float] | NDArray[Any]] = {

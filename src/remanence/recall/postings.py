@@ -14,6 +14,7 @@ _PAIR = np.dtype([("term", "<u4"), ("count", "u1")])  # the layout of language.t
 
 _TERM, _SLOT = np.uint64(32), np.uint64(8)  # a posting as a number: 32 bits of term, 24 of slot, 8 of count
 _SLOT_MASK = np.uint64(0xFFFFFF)
+MOST_SLOTS = 1 << 24
 
 Postable = NDArray[np.uint64]
 Slots = NDArray[np.int32]
