@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -336,14 +337,17 @@ class SQLiteStore:
         if not path.parent.is_dir():
             raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
         with self._connections.read() as connection:
+            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             try:
-                with closing(sqlite3.connect(path)) as copy:
+                with closing(sqlite3.connect(partial)) as copy:
                     connection.backup(copy)
-            except sqlite3.Error as error:
-                path.unlink(missing_ok=True)
+                partial.replace(path)  # a copy that was cut off never has the name
+            except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."
                 ) from error
+            finally:
+                partial.unlink(missing_ok=True)
 
 
 def _replayed(connection: sqlite3.Connection, replay: Replay) -> list[str] | None:
