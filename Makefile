@@ -20,7 +20,7 @@ check: $(VENV)/.dev                 ## style, types, layers, sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python tools/check_size.py
 
 figures: $(VENV)/.dev               ## every number in docs/
