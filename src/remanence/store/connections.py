@@ -149,7 +149,7 @@ class Connections:
             connection.execute("PRAGMA secure_delete = ON")  # deleted content is overwritten with zeros
             connection.execute("PRAGMA temp_store = MEMORY")  # no copies of content in a temporary folder
             connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
+        except BaseException:  # nor must a connection that was only half set up
             connection.close()
             raise
         return connection

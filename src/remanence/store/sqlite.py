@@ -34,7 +34,7 @@ class SQLiteStore:
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
-        except BaseException:
+        except BaseException:  # nobody would close what was never handed out
             self._connections.close()
             raise
 
