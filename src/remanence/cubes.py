@@ -214,6 +214,84 @@ class Hits(list[Hit]):
         self.notes = notes
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about the world as subject, relation and value: an edge of the graph, a filling of a slot."""
+
+    subject: str
+    relation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a model, or a cached one, read out of one version of a cube. Extra keys to it, never a replacement."""
+
+    entities: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    statements: tuple[str, ...] = ()
+    """Sentences that stand by themselves, such as LoCoMo's observations."""
+    about: str | None = None
+    """The entity that the text is about, where the cube has no title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What language-model calls took. Costs add up."""
+
+    calls: int = 0
+    """Requests that reached a model; answers from the cache are not among them."""
+    cached: int = 0
+    """Answers that came from the store's cache instead."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    """Waiting for models, calls side by side counted each."""
+    price: float = 0.0
+    """By the prices of the settings; 0 where none are given."""
+
+    def __add__(self, other: Cost) -> Cost:
+        """The sum, field by field."""
+        return Cost(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a sentence of an answer rests on: a stretch of a cube's text."""
+
+    cube_id: str
+    version: int
+    sentence: int
+    """Number of the answer's sentence, from 0."""
+    start: int
+    end: int
+    """Where the stretch lies in the cube's text, in characters, `end` excluded."""
+    quote: str
+    """`text[start:end]` of that version."""
+    support: float
+    """How well it carries the sentence, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its citations, or an abstention."""
+
+    text: str
+    """Empty when abstained."""
+    citations: tuple[Citation, ...] = ()
+    confidence: float = 0.0
+    """0 to 1. Below the threshold of the profile the answerer abstains."""
+    abstained: bool = False
+    used: tuple[Hit, ...] = ()
+    """The memories that the answerer read, in the order it read them."""
+    cost: Cost = field(default_factory=Cost)
+    removed: int = 0
+    """Citations of the model that did not support their sentence, and were taken out."""
+    method: str = "extractive"
+    """extractive, plain or sure."""
+    notes: tuple[str, ...] = ()
+
+
 class Ids(list[str]):
     """The ids of what was added, in order; how many of them are `new`; which files were `skipped`, and why."""
 

@@ -21,7 +21,9 @@ RemanenceError
 │   ├── ModelMissingError            the weights are not on this machine
 │   ├── ModelDamagedError            the weights are not the ones they claim to be
 │   ├── EmbedderMismatchError        the store was built with another embedder
-│   └── EndpointError                a remote model refused, failed or answered nonsense
+│   ├── EndpointError                a remote model refused, failed or answered nonsense
+│   ├── BrokenAnswerError            a language model's answer is not the JSON that was asked for
+│   └── NoModelError                 something was asked for that needs a language model, and none is set
 └── MissingExtraError (ImportError)  an optional part is not installed
 """
 
@@ -119,6 +121,14 @@ class EmbedderMismatchError(ModelError):
 
 class EndpointError(ModelError):
     """A remote model refused, failed, or answered something else than the protocol says."""
+
+
+class BrokenAnswerError(ModelError):
+    """A language model's answer is not the JSON that was asked for, also after asking again."""
+
+
+class NoModelError(ModelError):
+    """Something was asked for that needs a language model, and the settings name none."""
 
 
 class MissingExtraError(RemanenceError, ImportError):
