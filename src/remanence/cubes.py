@@ -65,7 +65,9 @@ class Provenance:
     observed_at: datetime | None = None
     """When it was said or written. A time without a zone is read as UTC where it has to be compared."""
     method: str = "raw"
-    """`raw`: the text as it came. `corrected`: a caller's correction."""
+    """`raw`: the text as it came. `corrected`: a caller's correction. Else who made it out of other cubes: a model, rules."""
+    derived_from: tuple[str, ...] = ()
+    """Ids of the memories that it was made from. It is retired when one of them is corrected, and forgotten with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class MemCube:
             "source": origin.source, "author": origin.author, "role": origin.role, "method": origin.method,
             "observed_at": _iso(origin.observed_at), "recorded_at": _iso(self.recorded_at),
             "valid_from": _iso(self.valid_from), "valid_to": _iso(self.valid_to),
-            "superseded_at": _iso(self.superseded_at), "meta": dict(self.meta),
+            "superseded_at": _iso(self.superseded_at), "meta": dict(self.meta), "derived_from": list(origin.derived_from),
         }  # fmt: skip
 
     @classmethod
@@ -121,6 +123,7 @@ class MemCube:
             provenance=Provenance(
                 source=data["source"], author=data["author"], role=data["role"],
                 observed_at=_moment(data["observed_at"]), method=data["method"],
+                derived_from=tuple(data.get("derived_from", ())),
             ),
             recorded_at=datetime.fromisoformat(data["recorded_at"]),
             valid_from=datetime.fromisoformat(data["valid_from"]), valid_to=_moment(data["valid_to"]),
@@ -132,9 +135,15 @@ class MemCube:
         """The canonical bytes of what never changes in a version: what the journal commits to.
 
         `state`, `valid_to` and `superseded_at` are left out: a correction sets them, and the journal records the correction.
+        So is an empty `derived_from`, which the first format did not have.
         """
         data = self.to_json()
-        for name in ("state", "valid_to", "superseded_at"):
+        for name in (
+            "state",
+            "valid_to",
+            "superseded_at",
+            *(() if self.provenance.derived_from else ("derived_from",)),
+        ):
             del data[name]
         return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
@@ -151,6 +160,8 @@ class Keys:
     """Bits: ENDS_WITH_QUESTION, HAS_TIME."""
     vector: bytes | None = None
     """The unit embedding as little-endian float16, or None where no embedder was at hand."""
+    mentions: bytes | None = None
+    """`language.entities.pack_mentions`: hashed names and their counts. None in a store of format 1 until `reindex`."""
 
 
 ENDS_WITH_QUESTION = 1
@@ -233,6 +244,25 @@ class Extraction:
     """Sentences that stand by themselves, such as LoCoMo's observations."""
     about: str | None = None
     """The entity that the text is about, where the cube has no title."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types; facts as lists of three."""
+        facts = [[fact.subject, fact.relation, fact.value] for fact in self.facts]
+        return {
+            "entities": list(self.entities),
+            "facts": facts,
+            "statements": list(self.statements),
+            "about": self.about,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Extraction:
+        """The inverse of `to_json`; KeyError, ValueError or TypeError where it is malformed."""
+        about = data["about"]
+        return cls(
+            entities=tuple(map(str, data["entities"])), facts=tuple(Fact(*map(str, fact)) for fact in data["facts"]),
+            statements=tuple(map(str, data["statements"])), about=None if about is None else str(about),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

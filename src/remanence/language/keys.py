@@ -6,9 +6,9 @@ import struct
 from collections.abc import Sequence
 
 from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube
-from remanence.language import dates, tokens
+from remanence.language import dates, entities, tokens
 
-RULES = "1"
+RULES = "2"
 """Number of the rules below, and of all that they use. A change that derives other keys from the same cube raises it: a store
 notes the rules that its keys were made by, and `reindex` brings it up to date."""
 
@@ -25,6 +25,7 @@ def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
         dates=pack_windows(dates.mentioned(cube.text, said_at)),
         flags=flags,
         vector=vector,
+        mentions=entities.pack_mentions(entities.mentions(cube.text, cube.about)),
     )
 
 

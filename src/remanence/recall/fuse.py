@@ -6,12 +6,14 @@ sum of the same channels beats it by three points of recall@5 (docs/recall.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from remanence.recall.analyse import Asked
+from remanence.recall.associate import Association, reordered
 from remanence.recall.priors import Channel, days_outside, priors
 from remanence.recall.profile import Profile
 from remanence.recall.select import Mask
@@ -30,9 +32,32 @@ class Fused:
     channels: list[Channel]
 
 
-def fuse(view: View, asked: Asked, mask: Mask, words: Scores | None, meaning: Scores | None, profile: Profile) -> Fused:
-    """Fuse the searches' scores, shape (n,) each or None where a search was silent, with the priors that apply."""
-    pool = candidates(view, asked, mask, [one for one in (words, meaning) if one is not None], profile)
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """What the searches found: scores of all slots, shape (n,) each, None where a search was silent."""
+
+    words: Scores | None = None
+    meaning: Scores | None = None
+    statement_words: Scores | None = None
+    statement_meaning: Scores | None = None
+    """What models wrote about the slots."""
+    walk: Association | None = None
+
+    @property
+    def base(self) -> Scores | None:
+        """What the walk starts from: meaning, else words."""
+        return self.words if self.meaning is None else self.meaning
+
+    def ranking(self) -> list[Scores]:
+        """Those that bring candidates of their own."""
+        found = (self.words, self.meaning, self.statement_words, self.statement_meaning)
+        return [one for one in found if one is not None]
+
+
+def fuse(view: View, asked: Asked, mask: Mask, searches: Searches, profile: Profile) -> Fused:
+    """Fuse what the searches found with the priors that apply; then let the walk, if there was one, order the documents."""
+    words, meaning = searches.words, searches.meaning
+    pool = candidates(view, asked, mask, searches, profile)
     channels: list[Channel] = []
     if words is not None:
         weight = profile.words if meaning is not None else profile.alone
@@ -41,13 +66,49 @@ def fuse(view: View, asked: Asked, mask: Mask, words: Scores | None, meaning: Sc
         weight = profile.meaning if words is not None else profile.alone
         values = meaning[pool]
         channels.append(Channel("meaning", values, weight * _zscore_of(values, view.embedded[pool]), True, _meaning))
+    channels += _statements(searches, pool, profile)
     channels += priors(view, pool, asked, profile)
     scores = np.sum([channel.contribution for channel in channels], axis=0) if len(pool) else np.zeros(0)
     lift = _session_lift(view.thread[pool], scores, profile)
     if lift is not None:
         channels.append(Channel("session", lift, lift, False, _session))
         scores = scores + lift
+    if searches.walk is not None and searches.base is not None:
+        graph = _graph(view, pool, scores, searches.walk, searches.base, profile)
+        channels.append(graph)
+        scores = scores + graph.contribution
     return Fused(pool, scores, channels)
+
+
+def _statements(searches: Searches, pool: NDArray[np.intp], profile: Profile) -> Iterator[Channel]:
+    for values, weight, words in (
+        (searches.statement_words, profile.statement_words, "words match what a model wrote about it"),
+        (searches.statement_meaning, profile.statement_meaning, "close to what a model wrote about it"),
+    ):
+        if values is not None:
+            said = f"{words}, {{:.2f}}".format
+            yield Channel("statements", values[pool], weight * zscore(values[pool]), ranked=True, words=said)
+
+
+def _graph(
+    view: View, pool: NDArray[np.intp], scores: NDArray[np.floating], walk: Association, base: Scores, profile: Profile
+) -> Channel:
+    documents = np.flatnonzero(is_document(view)[pool])
+    change = np.zeros(len(pool))
+    if len(documents):
+        dealt = reordered(view, pool[documents], scores[documents], walk, base, profile)
+        change[documents] = dealt - scores[documents]
+    from_where = ", ".join(one.name for one in walk.names) or "what is close to the question"
+
+    def words(value: float) -> str:
+        return f"reached from {from_where} ({value:.1%} of the walk)"
+
+    return Channel("graph", walk.mass[pool], change, ranked=True, words=words)
+
+
+def is_document(view: View) -> NDArray[np.bool_]:
+    """Slots that stand for themselves: passages, and records that are about something."""
+    return (view.about != NOBODY) | (view.role == view.code("document"))
 
 
 def _meaning(value: float) -> str:
@@ -62,12 +123,12 @@ def _words(value: float) -> str:
     return f"words match, BM25 {value:.1f}" if value else "no words in common"
 
 
-def candidates(view: View, asked: Asked, mask: Mask, searches: list[Scores], profile: Profile) -> NDArray[np.intp]:
+def candidates(view: View, asked: Asked, mask: Mask, found: Searches, profile: Profile) -> NDArray[np.intp]:
     """Slots worth fusing, rising: all in scope if they are few, else the best of each search, also within a prior's reach."""
     within = np.flatnonzero(mask)
     if len(within) <= profile.pool:
         return within
-    searches = searches or [_nearest(view, asked)]
+    searches = found.ranking() or [_nearest(view, asked)]
     share = max(profile.pool // (2 * len(searches)), 1)
     reach = [within]
     if asked.speaker is not None:
@@ -77,6 +138,8 @@ def candidates(view: View, asked: Asked, mask: Mask, searches: list[Scores], pro
     if asked.topics:
         reach.append(within[np.isin(view.about[within], list(asked.topics))])
     best = [_best(slots, search, share) for slots in reach for search in searches]
+    if found.walk is not None:
+        best.append(_best(within, found.walk.mass.astype(np.float32), share))
     return np.unique(np.concatenate(best))
 
 

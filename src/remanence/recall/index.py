@@ -20,7 +20,9 @@ from remanence.cubes import ROLES, Kind, posix
 from remanence.errors import StoreDamagedError, StoreError
 from remanence.language.topics import Topics
 from remanence.recall.columns import Column, Rows
+from remanence.recall.graph import Graph
 from remanence.recall.postings import MOST_SLOTS, Postings
+from remanence.recall.statements import StatementKeys
 from remanence.recall.threads import Threads
 from remanence.recall.view import NOBODY, View
 from remanence.store.protocol import Change, IndexRow, Store
@@ -31,7 +33,7 @@ _LOAD = 1024  # rows taken from the store at a time
 _COLUMNS: dict[str, type[np.generic]] = {
     "seq": np.int64, "root": np.int64,
     "thread": np.int32, "speaker": np.int32, "user": np.int32, "agent": np.int32, "session": np.int32, "about": np.int32,
-    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_,
+    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_, "read": np.bool_,
     "observed": np.float64, "since": np.float64, "until": np.float64,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
@@ -56,12 +58,16 @@ class SpaceIndex:
         self._threads = Threads()
         self._postings = Postings()
         self._vectors = Rows()
+        self._graph = Graph()
+        self._statements = StatementKeys()
+        self._newest, self._again = 0, False
         self._view = self._look()
 
     @property
     def nbytes(self) -> int:
         """Bytes of arrays held in memory."""
-        return sum(column.nbytes for column in self._columns.values()) + self._postings.nbytes + self._vectors.nbytes
+        parts = (self._postings, self._vectors, self._graph, self._statements)
+        return sum(column.nbytes for column in self._columns.values()) + sum(part.nbytes for part in parts)
 
     def view(self) -> View:
         """The space as the store has it now: takes in whatever this or another process committed since the last call."""
@@ -72,6 +78,9 @@ class SpaceIndex:
                     self._begin(generation)
                 try:
                     head = self._catch_up()
+                    if self._again:  # something was read out of a cube anew
+                        self._begin(generation)
+                        head = self._catch_up()
                 except BaseException:  # half a load is no index: the next question begins again
                     self._begin(generation)
                     raise
@@ -88,19 +97,25 @@ class SpaceIndex:
         else:
             head, changes, rows = self._store.changes(self._space, self._head)
             self._apply(changes, rows)
-        self._postings.settle()
+        for part in (self._postings, self._graph, self._statements):
+            part.settle()
         return head
 
     def _look(self) -> View:
         columns = {name: column.view() for name, column in self._columns.items()}
         return View(
             **columns, postings=self._postings, vectors=self._vectors, speakers=self._speakers, topics=self._topics,
-            names=self._names,
+            names=self._names, graph=self._graph.view(), statements=self._statements.view(),
         )  # fmt: skip
 
     def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
         """Rows are as they are now, after all the changes: in the order of their memories, as a fresh load takes them."""
-        self._append(sorted(rows.values(), key=lambda row: (row.root, row.seq)))
+        new = [row for row in rows.values() if row.seq > self._newest]
+        self._append(sorted(new, key=lambda row: (row.root, row.seq)))
+        later = {change.seq: change.op for change in changes if change.op in {"extract", "retire"}}
+        for seq, op in later.items():
+            if seq in rows and rows[seq] not in new:
+                self._refresh(rows[seq], op)
         forgotten = [change.root for change in changes if change.op == "forget"]
         for root in forgotten:
             self._forget(root)
@@ -110,6 +125,7 @@ class SpaceIndex:
     def _append(self, batch: Sequence[IndexRow]) -> None:
         if not batch:
             return
+        self._newest = max(self._newest, *(one.seq for one in batch))
         first = len(self._columns["seq"].view())
         if first + len(batch) > MOST_SLOTS:
             raise StoreError(
@@ -122,7 +138,7 @@ class SpaceIndex:
             "thread": [self._register(_thread(one)) for one in batch],
             "speaker": [self._register(one.author or one.role) for one in batch],
             "kind": [kind_code(kind) for kind in row["kind"]],
-            "alive": np.ones(len(batch), np.bool_),
+            "alive": np.ones(len(batch), np.bool_), "read": np.zeros(len(batch), np.bool_),
             "embedded": [vector is not None for vector in row["vector"]],
             "observed": [
                 start if text is None or text == begun else _seconds(text)
@@ -145,7 +161,33 @@ class SpaceIndex:
         self._add_vectors(row["vector"], first)
         self._add_windows(row["dates"], first)
         self._postings.extend(first, row["terms"])
+        self._graph.extend(first, [mentions or b"" for mentions in row["mentions"]])
+        self._statements.extend(len(batch))
+        for slot, one in enumerate(batch, first):
+            self._read(slot, one)
         self._threads.link(self._look(), first)
+
+    def _refresh(self, row: IndexRow, op: str) -> None:
+        """Take in what happened to a version that is here already: it was retired, or read."""
+        slot = int(np.flatnonzero(self._columns["seq"].view() == row.seq)[0])
+        if op == "retire":
+            self._columns["until"].view()[slot] = _seconds(row.valid_to) if row.valid_to else np.inf
+        elif self._columns["read"].view()[slot]:
+            self._again = True  # what was read before cannot be taken out
+        else:
+            self._read(slot, row)
+
+    def _read(self, slot: int, row: IndexRow) -> None:
+        if row.read_mentions is None or row.read_links is None or row.read_terms is None:
+            return
+        self._columns["read"].view()[slot] = True
+        facts = len(row.read_links) // 8
+        vectors = None
+        width = self._vectors.width
+        if row.read_vectors and width and len(row.read_vectors) % (2 * width) == 0:
+            vectors = np.frombuffer(row.read_vectors, "<f2").reshape(-1, width).astype(np.float32)
+        self._graph.read(slot, row.read_mentions, row.read_links, None if vectors is None else vectors[:facts])
+        self._statements.read(slot, row.read_terms, None if vectors is None else vectors[facts:])
 
     def _add_vectors(self, packed: Sequence[bytes | None], first: int) -> None:
         width = self._vectors.width or next((len(vector) // 2 for vector in packed if vector), 0)
@@ -174,6 +216,8 @@ class SpaceIndex:
             self._threads.unlink(slots, slot)
             slots.alive[slot] = False
             self._vectors.clear(slot)
+            self._graph.clear(slot)
+            self._statements.clear(slot)
 
     def _name_again(self) -> None:
         """Know no speaker and no entity any more that only forgotten cubes named."""

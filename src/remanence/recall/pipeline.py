@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from remanence.cubes import Hit, Hits, MemCube, Reason, Why
+from remanence.recall import link
 from remanence.recall.analyse import Asked, analyse
+from remanence.recall.associate import associate
 from remanence.recall.dense import dense
-from remanence.recall.fuse import Fused, fuse
+from remanence.recall.fuse import Fused, Searches, fuse, is_document
 from remanence.recall.index import SpaceIndex
 from remanence.recall.lexical import bm25f
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
-from remanence.recall.select import Mask, select
-from remanence.recall.view import View
+from remanence.recall.select import select
+from remanence.recall.statements import closest, worded
+from remanence.recall.view import Mask, View
 from remanence.store.protocol import Store
 
 Embed = Callable[[str], NDArray[np.float32] | None]
@@ -62,9 +65,11 @@ class Recall:
         if not mask.any():
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
-        fused = self._fuse(view, asked, mask, embed, replace(self._profile, pool=max(self._profile.pool, 4 * query.k)))
-        if fused is None:
+        profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
+        searches = _search(view, query, asked, mask, embed, profile)
+        if not searches.ranking() and not (asked.windows or asked.topics or asked.speaker):
             return Hits(notes=("Nothing here has a word of the question, and there was no other way to search.",))
+        fused = fuse(view, asked, mask, searches, profile)
         order = np.lexsort((view.root[fused.pool], -fused.scores))[: query.k]
         seqs = [int(seq) for seq in view.seq[fused.pool[order]]]
         cubes = self._store.fetch(query.scope.space, seqs)
@@ -76,15 +81,24 @@ class Recall:
             ]
         )
 
-    def _fuse(self, view: View, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Fused | None:
-        words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
-        if words is not None and not words.any():
-            words = None
-        vector = embed(asked.content) if (view.embedded & mask).any() else None
-        meaning = None if vector is None else dense(view, vector, mask, profile)
-        if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
-            return None
-        return fuse(view, asked, mask, words, meaning, profile)
+
+def _search(view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Searches:
+    words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
+    words = words if words is not None and words.any() else None
+    vector = embed(asked.content) if (view.embedded & mask).any() else None
+    found = Searches(
+        words=words,
+        meaning=None if vector is None else dense(view, vector, mask, profile),
+        statement_words=worded(view, asked.terms, mask, profile),
+        statement_meaning=None if vector is None else closest(view, vector, mask),
+    )
+    if found.base is None or not (is_document(view) & mask).any():
+        return found
+    names = link.names(query.question, view, mask)
+    facts = [] if vector is None else link.facts(query.question, vector, view, mask, profile)
+    if not (names or facts):
+        return found
+    return replace(found, walk=associate(view, names, facts, found.base, mask, profile))
 
 
 def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:

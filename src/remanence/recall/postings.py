@@ -8,6 +8,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from remanence.recall.ranges import spread
+
 _TAIL = 20_000  # postings that may wait in the dictionary before they are merged
 _LARGE = 128  # slots of a batch that is merged at once
 _PAIR = np.dtype([("term", "<u4"), ("count", "u1")])  # the layout of language.tokens.pack_terms
@@ -60,6 +62,24 @@ class Postings:
             slots = np.concatenate([slots, (late // 256).astype(np.int32)])
             counts = np.concatenate([counts, (late % 256).astype(np.uint8)])
         return slots, counts.astype(np.float32)
+
+    def many(self, terms: NDArray[np.int64]) -> tuple[NDArray[np.int64], Slots, NDArray[np.uint8]]:
+        """The postings of several terms: which term each belongs to, by its place, and its slot and count."""
+        base, tail = self._state
+        places = np.searchsorted(base.terms, terms)
+        known = places < len(base.terms)
+        known[known] = base.terms[places[known]] == terms[known]
+        runs = np.flatnonzero(known)
+        edges, owner = spread(base.starts[places[runs]], base.starts[places[runs] + 1])
+        parts = [(runs[owner], base.slots[edges], base.counts[edges])]
+        if tail:
+            waiting = [(place, late) for place, term in enumerate(terms.tolist()) if (late := tail.get(term))]
+            sizes = [len(late) for _, late in waiting]
+            packed = np.fromiter(chain.from_iterable(late for _, late in waiting), np.int64, sum(sizes))
+            owners = np.repeat(np.array([place for place, _ in waiting], np.int64), sizes)
+            parts.append((owners, (packed // 256).astype(np.int32), (packed % 256).astype(np.uint8)))
+        owners, slots, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return owners, slots, counts
 
     def _merge(self) -> None:
         """Sort everything as one array of 64-bit numbers, in place: a third of the memory that sorting columns would take."""

@@ -47,6 +47,31 @@ class Profile:
     session: float = 0.2
     session_best: int = 3
     """Weight of the mean of the session's best turns: a session on the topic lifts its turns."""
+    about_edge: float = 3.0
+    """Graph: weight of the edge between a text and what it is about, in units of a mention."""
+    relation: float = 1.0
+    """Graph: weight of the edge between the two sides of a fact."""
+    sequence: float = 0.0
+    """Graph: weight of the edge between neighbouring turns. Conversations gain nothing from it."""
+    damping: float = 0.5
+    tolerance: float = 2e-6
+    rounds: int = 12
+    """Personalised PageRank: the chance to go on, the residual below which a node waits, and the most rounds."""
+    seeds: int = 100
+    share: float = 0.05
+    share_unsure: float = 0.07
+    """How many passages the walk may start from, and with how much of its start; more where a name in the question is not
+    what some text is about."""
+    facts: int = 5
+    facts_share: float = 0.3
+    facts_cut: float = 0.5
+    """Facts that the walk may start from, their part of the names' start, and the cosine above which a fact is kept although
+    the question names neither of its sides."""
+    repeated: float = 0.5
+    """Graph: what each further text about one entity keeps of its score, the closest in meaning first."""
+    statement_words: float = 0.15
+    statement_meaning: float = 0.15
+    """Weights of what models wrote about a cube: words, and closest vector."""
     pool: int = 1024
     """Candidates that are fused. A smaller scope is taken whole."""
 

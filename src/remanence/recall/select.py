@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from remanence.cubes import posix
 from remanence.recall.index import kind_code
 from remanence.recall.query import Query
-from remanence.recall.view import NOBODY, View
-
-Mask = NDArray[np.bool_]
+from remanence.recall.view import NOBODY, Mask, View
 
 
 def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,29 @@ from remanence.language.topics import Topics
 from remanence.recall.columns import Rows
 from remanence.recall.postings import Postings
 
+if TYPE_CHECKING:
+    from remanence.recall.graph import GraphView
+
 NOBODY = -1
 """No user, no neighbour, no entity. As an index it is the last place: arrays that are gathered from end with a zero."""
 
 Codes = NDArray[np.int32]
 Times = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+"""What a question may see: True for the slots in scope, shape (slots,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What models wrote about slots: extra keys to them."""
+
+    slot: NDArray[np.int64]
+    """Of each statement, shape (statements,)."""
+    vectors: Rows
+    postings: Postings
+    """Words of all statements of a slot."""
+    length: NDArray[np.int32]
+    """Stems of all statements of a slot, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,8 @@ class View:
     flags: NDArray[np.uint8]
     alive: NDArray[np.bool_]
     embedded: NDArray[np.bool_]
+    read: NDArray[np.bool_]
+    """A model read something out of it."""
     dated: NDArray[np.bool_]
     """False for documents whose date nobody knows: `observed` is then only when they were stored."""
     observed: Times
@@ -55,6 +76,8 @@ class View:
     """Names of everyone who speaks in the space; roles are not names."""
     topics: Topics
     names: Mapping[str, int]
+    graph: GraphView
+    statements: Statements
 
     def __len__(self) -> int:
         return len(self.seq)

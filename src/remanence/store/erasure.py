@@ -11,6 +11,7 @@ from pathlib import Path
 from remanence.errors import ForgetIncompleteError, StoreClosedError, StoreError
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
+from remanence.store.derived import drop_derived, drop_links, with_descendants
 from remanence.store.protocol import Erased
 
 _PIECE = 32  # bytes of one trace
@@ -19,7 +20,7 @@ _PIECES = 48  # traces per value: first, last, and evenly between
 
 
 def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) -> Erased:
-    """Delete all versions of these memories and everything derived from them; note that a scrub is due.
+    """Delete all versions of these memories, what was read out of them and the memories made from them; note that a scrub is due.
 
     Raises
     ------
@@ -28,11 +29,12 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
     """
     versions, traces = 0, list[bytes]()
     with connections.write() as connection:
-        for cube_id in dict.fromkeys(cube_ids):
+        everyone = with_descendants(connection, cube_ids)
+        for cube_id in everyone:
             found = connection.execute(
                 f"SELECT c.seq, c.root, c.space, c.salt, c.meta, k.vector, {rows.CUBE} FROM {rows.CUBES} "
                 "LEFT JOIN keys k ON k.seq = c.seq WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
-                (cube_id, space, space),
+                (cube_id, *((space, space) if cube_id in cube_ids else (None, None))),
             ).fetchall()
             if not found:
                 raise rows.unknown(cube_id)
@@ -47,14 +49,16 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
                 )
                 content = [cube.text, meta, *(name for name in names if name)]
                 traces += [salt, *pieces(vector or b""), *(piece for one in content for piece in pieces(one.encode()))]
+                traces += [piece for one in drop_derived(connection, seq) for piece in pieces(one)]
                 connection.execute("DELETE FROM keys WHERE seq = ?", (seq,))
                 connection.execute("DELETE FROM cubes WHERE seq = ?", (seq,))
             versions += len(found)
+            traces += [piece for one in drop_links(connection, cube_id) for piece in pieces(one)]
             _forget_replays(connection, cube_id)
             last = found[-1]
             journal.append(connection, "forget", (last[2], last[1], last[0]), rows.cube_of(tuple(last[6:])), b"")
         connection.execute("INSERT OR REPLACE INTO notes SELECT 'scrub', max(entry) FROM journal")
-    return Erased(tuple(dict.fromkeys(cube_ids)), versions, tuple(dict.fromkeys(traces)))
+    return Erased(tuple(everyone), versions, tuple(dict.fromkeys(traces)))
 
 
 def _forget_replays(connection: sqlite3.Connection, cube_id: str) -> None:

@@ -46,7 +46,8 @@ def commit_to(cube: MemCube, mark: bytes | None, salt: bytes) -> bytes:
 def seal(keys: Keys) -> bytes:
     """A digest of derived keys, so that a damaged vector is noticed without embedding the text again."""
     digest = hashlib.blake2b(digest_size=8)
-    for part in (keys.terms, keys.dates, bytes((keys.flags,)), keys.vector or b""):
+    late = () if keys.mentions is None else (keys.mentions,)  # format 1 had none, and its seals stay valid
+    for part in (keys.terms, keys.dates, bytes((keys.flags,)), keys.vector or b"", *late):
         digest.update(len(part).to_bytes(4, "little") + part)
     return digest.digest()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from remanence.cubes import Draft, Keys, MemCube, Page
+from remanence.cubes import Draft, Extraction, Keys, MemCube, Page
 
 
 class IndexRow(NamedTuple):
@@ -33,13 +33,19 @@ class IndexRow(NamedTuple):
     dates: bytes
     flags: int
     vector: bytes | None
+    mentions: bytes | None
+    read_mentions: bytes | None
+    """What was read out of it, `Reading`: None where nothing was."""
+    read_links: bytes | None
+    read_terms: bytes | None
+    read_vectors: bytes | None
 
 
 class Change(NamedTuple):
     """One journal entry as an in-memory index wants it."""
 
     op: str
-    """add, correct or forget."""
+    """add, correct, retire, extract or forget."""
     root: int
     seq: int
 
@@ -68,6 +74,22 @@ class Checked:
         return not self.problems
 
 
+class Reading(NamedTuple):
+    """What an extractor read out of one version, and the keys that follow from it."""
+
+    seq: int
+    extractor: str
+    content: Extraction
+    mentions: bytes
+    """`language.entities.pack_mentions` of its entities and of both sides of its facts."""
+    links: bytes
+    """Two hashed names for each fact, 4 bytes little-endian each: subject and value."""
+    terms: bytes
+    """`language.tokens.pack_terms` of its statements."""
+    vectors: bytes | None
+    """Unit embeddings as float16: one for each fact, then one for each statement. None without an embedder."""
+
+
 class Replay(NamedTuple):
     """An idempotency key, and a digest of the request that it came with."""
 
@@ -76,12 +98,56 @@ class Replay(NamedTuple):
     request: bytes
 
 
+class DerivedStore(Protocol):
+    """What was made out of cubes, and goes when they go."""
+
+    def keep(self, readings: Sequence[Reading]) -> int:
+        """Write what was read out of versions, in one durable transaction; an earlier reading of the same version is replaced.
+
+        Returns how many were kept: a version that was forgotten meanwhile gets none.
+        """
+        ...
+
+    def unread(self, extractor: str, space: str | None, after: int, limit: int) -> list[tuple[int, MemCube]]:
+        """Current versions with numbers above `after` that this extractor has not read yet, and their numbers."""
+        ...
+
+    def waiting(self, extractor: str, space: str | None) -> int:
+        """How many such versions there are."""
+        ...
+
+    def reading(self, cube_id: str) -> tuple[str, Extraction] | None:
+        """What was read out of the current version of a memory, and by whom."""
+        ...
+
+    def readings(self, space: str | None) -> dict[tuple[str, int], tuple[str, Extraction]]:
+        """All readings, by id and version."""
+        ...
+
+    def children(self, cube_ids: Sequence[str]) -> list[str]:
+        """Ids of the memories made directly from these."""
+        ...
+
+    def reply(self, space: str, key: bytes) -> str | None:
+        """The answer that a language model gave to this prompt before."""
+        ...
+
+    def keep_reply(self, space: str, key: bytes, answer: str, sources: Sequence[str]) -> None:
+        """Keep an answer as long as all memories that its prompt showed are there; not at all if one is gone already."""
+        ...
+
+
 class Store(Protocol):
     """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot."""
 
     @property
     def location(self) -> str:
         """Where the store lives, for messages."""
+        ...
+
+    @property
+    def derived(self) -> DerivedStore:
+        """What was made out of the cubes."""
         ...
 
     def close(self) -> None:

@@ -17,15 +17,16 @@ _FIELDS = (
 )  # fmt: skip
 """Columns named as in `MemCube.to_json`; `space` and `meta` need more than a copy."""
 
-CUBE = ", ".join(f"c.{name}" for name in _FIELDS) + ", c.meta, s.name"
+CUBE = ", ".join(f"c.{name}" for name in _FIELDS) + ", c.derived_from, c.meta, s.name"
 """The columns that `cube_of` reads, for `FROM cubes c JOIN spaces s ON s.number = c.space`."""
 CUBES = "cubes c JOIN spaces s ON s.number = c.space"
-KEYS = "k.terms, k.dates, k.flags, k.vector"
+KEYS = "k.terms, k.dates, k.flags, k.vector, k.mentions"
 INDEX = (
     "c.seq, c.root, c.kind, c.user, c.agent, c.session, c.author, c.role, c.source, c.about, "
-    "c.observed_at, c.valid_from, c.valid_to, " + KEYS
+    "c.observed_at, c.valid_from, c.valid_to, " + KEYS + ", x.mentions, x.links, x.terms, x.vectors"
 )
-"""The columns of `IndexRow`."""
+"""The columns of `IndexRow`, for `FROM cubes c` and `INDEXED`."""
+INDEXED = "JOIN keys k ON k.seq = c.seq LEFT JOIN extractions x ON x.seq = c.seq"
 
 JSON_TYPES: dict[type, str] = {
     str: "'text'", bool: "'true', 'false'", int: "'integer', 'real'", float: "'integer', 'real'", type(None): "'null'",
@@ -33,8 +34,8 @@ JSON_TYPES: dict[type, str] = {
 """What SQLite calls the JSON types that a value may equal."""
 
 _INSERT = (
-    f"INSERT INTO cubes ({', '.join(_FIELDS)}, meta, space, root, salt, mark) "
-    f"VALUES ({', '.join('?' * (len(_FIELDS) + 5))})"
+    f"INSERT INTO cubes ({', '.join(_FIELDS)}, derived_from, meta, space, root, salt, mark) "
+    f"VALUES ({', '.join('?' * (len(_FIELDS) + 6))})"
 )
 
 
@@ -48,7 +49,8 @@ def cube_of(row: tuple[object, ...]) -> MemCube:
     """
     data = dict(zip(_FIELDS, row, strict=False))
     try:
-        return MemCube.from_json({**data, "meta": json.loads(str(row[-2])), "space": row[-1]})
+        late = {"derived_from": json.loads(str(row[-3])), "meta": json.loads(str(row[-2])), "space": row[-1]}
+        return MemCube.from_json({**data, **late})
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise StoreDamagedError(
             f"The row of cube {data.get('id')!r} is malformed: {error}.", "Restore a backup."
@@ -60,11 +62,15 @@ def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int |
     data = draft.cube.to_json()
     salt = secrets.token_bytes(16)
     values = [data[name] for name in _FIELDS]
+    values += [json.dumps(data["derived_from"])]
     values += [json.dumps(data["meta"], ensure_ascii=False, separators=(",", ":")), space, root or 0, salt, draft.mark]
     seq = connection.execute(_INSERT, values).lastrowid
     assert seq is not None
     if root is None:
         connection.execute("UPDATE cubes SET root = seq WHERE seq = ?", (seq,))
+    connection.executemany(
+        "INSERT OR IGNORE INTO lineage VALUES (?, ?)", [(parent, draft.cube.id) for parent in data["derived_from"]]
+    )
     insert_keys(connection, seq, space, draft.keys)
     return seq, commit_to(draft.cube, draft.mark, salt)
 
@@ -89,8 +95,8 @@ def cut_short(connection: sqlite3.Connection, cube_id: str, holds_from: datetime
 def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys) -> None:
     """Write or replace the keys of a version."""
     connection.execute(
-        "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (seq, space, keys.terms, keys.dates, keys.flags, keys.vector, seal(keys)),
+        "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, space, keys.terms, keys.dates, keys.flags, keys.vector, seal(keys), keys.mentions),
     )
 
 

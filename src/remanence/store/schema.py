@@ -51,7 +51,37 @@ CREATE TABLE replays (                      -- idempotency keys, hashed
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST,)
+_SECOND = """
+-- hashed names in the text; NULL in rows of format 1 until a reindex
+ALTER TABLE keys ADD COLUMN mentions BLOB;
+-- ids, as JSON
+ALTER TABLE cubes ADD COLUMN derived_from TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE lineage (                      -- the same, to be found from the parent's side
+    parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (parent, child)
+) WITHOUT ROWID;
+CREATE TABLE extractions (                  -- what a model read out of a version: extra keys to it
+    seq INTEGER PRIMARY KEY, space INTEGER NOT NULL,
+    extractor TEXT NOT NULL, at TEXT NOT NULL,
+    content TEXT NOT NULL,                  -- entities, facts, statements, about, as JSON
+    mentions BLOB NOT NULL, links BLOB NOT NULL, terms BLOB NOT NULL,
+    vectors BLOB                            -- float16, facts first, then statements; NULL without an embedder
+);
+CREATE TABLE claims (                       -- who is said to be what: slots are found by subject and relation
+    seq INTEGER NOT NULL, space INTEGER NOT NULL, slot INTEGER NOT NULL,
+    subject TEXT NOT NULL, relation TEXT NOT NULL, value TEXT NOT NULL,
+    negated INTEGER NOT NULL, replacing INTEGER NOT NULL, origin TEXT NOT NULL
+);
+CREATE INDEX claims_by_seq ON claims (seq);
+CREATE INDEX claims_by_slot ON claims (space, slot);
+CREATE TABLE replies (                      -- answers of language models, by prompt
+    space TEXT NOT NULL, key BLOB NOT NULL, answer TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (space, key)
+) WITHOUT ROWID;
+CREATE TABLE reply_sources (                -- whose text a prompt held: a cached answer goes with it
+    id TEXT NOT NULL, space TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (id, space, key)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND)
 """Migration n (from 1) takes a file from version n-1 to n."""
 
 

@@ -18,6 +18,7 @@ from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, In
 from remanence.settings import Settings
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
+from remanence.store.derived import Derived, retire_children
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
@@ -31,6 +32,7 @@ class SQLiteStore:
 
     def __init__(self, location: str | Path, settings: Settings) -> None:
         self._connections = Connections(str(location), settings)
+        self.derived = Derived(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -107,6 +109,7 @@ class SQLiteStore:
             rows.cut_short(connection, cube.id, cube.valid_from)
             seq, commitment = rows.insert(connection, draft, row[2], row[1])
             journal.append(connection, "correct", (row[2], row[1], seq), cube, commitment)
+            retire_children(connection, cube)
         return True
 
     def restore(self, drafts: Sequence[Draft]) -> int:
@@ -257,7 +260,7 @@ class SQLiteStore:
             if self._connections.in_memory:  # its only connection would show what is written meanwhile
                 found = found.fetchall()
             for row in found:
-                yield rows.cube_of(row[4:]), Keys(*row[:4])
+                yield rows.cube_of(row[5:]), Keys(*row[:5])
 
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
         with self._connections.read() as connection:
@@ -299,7 +302,7 @@ class SQLiteStore:
     def snapshot(self, space: str) -> Generator[tuple[int, Iterator[IndexRow]]]:
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT {rows.INDEX} FROM cubes c JOIN keys k ON k.seq = c.seq WHERE c.space = ? ORDER BY c.root, c.seq",
+                f"SELECT {rows.INDEX} FROM cubes c {rows.INDEXED} WHERE c.space = ? ORDER BY c.root, c.seq",
                 (_space_number(connection, space),),
             )
             yield _head(connection), map(IndexRow._make, found)
@@ -312,7 +315,7 @@ class SQLiteStore:
                 "SELECT op, root, seq FROM journal WHERE space = ? AND entry > ? ORDER BY entry", (number, after)
             ).fetchall()
             found = connection.execute(
-                f"SELECT {rows.INDEX} FROM journal j JOIN cubes c ON c.seq = j.seq JOIN keys k ON k.seq = j.seq "
+                f"SELECT {rows.INDEX} FROM journal j JOIN cubes c ON c.seq = j.seq {rows.INDEXED} "
                 "WHERE j.space = ? AND j.entry > ?",
                 (number, after),
             ).fetchall()

@@ -69,7 +69,7 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
     """Every version has the journal entry that committed to it, and every entry has its version unless it was forgotten."""
     for row in connection.execute(
         f"SELECT c.salt, j.commitment, c.mark, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN journal j "
-        "ON j.seq = c.seq AND j.op <> 'forget' AND j.id = c.id AND j.version = c.version"
+        "ON j.seq = c.seq AND j.op IN ('add', 'correct') AND j.id = c.id AND j.version = c.version"
     ):
         cube = rows.cube_of(row[3:])
         if row[1] is None:
@@ -122,13 +122,13 @@ def _keys(connection: sqlite3.Connection) -> Iterator[str]:
     for row in connection.execute(
         f"SELECT {rows.KEYS}, k.seal, k.space = c.space, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN keys k ON k.seq = c.seq"
     ):
-        cube = rows.cube_of(row[6:])
+        cube = rows.cube_of(row[7:])
         name = f"cube {cube.id} version {cube.version}"
-        if row[4] is None:
+        if row[5] is None:
             yield f"{name} has no keys"
             continue
-        keys = Keys(*row[:4])
-        if seal(keys) != row[4] or not row[5]:
+        keys = Keys(*row[:5])
+        if seal(keys) != row[5] or not row[6]:
             yield f"the keys of {name} are damaged"
         elif same_rules and derive(cube, keys.vector) != keys:
             yield f"the keys of {name} do not belong to its text"

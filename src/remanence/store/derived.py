@@ -1,0 +1,172 @@
+"""What was made out of cubes: readings, lineage, cached answers. None of it outlives what it was made from."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from remanence.cubes import Extraction, MemCube
+from remanence.errors import StoreDamagedError
+from remanence.store import journal, rows
+from remanence.store.connections import Connections
+from remanence.store.protocol import Reading
+
+_UNREAD = (
+    "c.superseded_at IS NULL AND c.kind <> 'qa' AND NOT EXISTS "
+    "(SELECT 1 FROM extractions x WHERE x.seq = c.seq AND x.extractor = :extractor) AND (:space IS NULL OR s.name = :space)"
+)
+
+
+class Derived:
+    """`protocol.DerivedStore` on the connections of one SQLite file."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def keep(self, readings: Sequence[Reading]) -> int:
+        kept = 0
+        with self._connections.write() as connection:
+            for reading in readings:
+                row = connection.execute(
+                    f"SELECT c.space, c.root, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq = ?", (reading.seq,)
+                ).fetchone()
+                if row is None:  # forgotten while the model was reading it
+                    continue
+                content = json.dumps(reading.content.to_json(), ensure_ascii=False, separators=(",", ":"))
+                connection.execute(
+                    "INSERT OR REPLACE INTO extractions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (reading.seq, row[0], reading.extractor, _now(), content, *reading[3:]),
+                )
+                commitment = committed(row[2], reading.extractor, content)
+                journal.append(connection, "extract", (row[0], row[1], reading.seq), rows.cube_of(row[3:]), commitment)
+                kept += 1
+        return kept
+
+    def unread(self, extractor: str, space: str | None, after: int, limit: int) -> list[tuple[int, MemCube]]:
+        values = {"extractor": extractor, "space": space, "after": after, "limit": limit}
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE {_UNREAD} AND c.seq > :after ORDER BY c.seq LIMIT :limit",
+                values,
+            ).fetchall()
+        return [(row[0], rows.cube_of(row[1:])) for row in found]
+
+    def waiting(self, extractor: str, space: str | None) -> int:
+        values = {"extractor": extractor, "space": space}
+        with self._connections.read() as connection:
+            return connection.execute(f"SELECT count(*) FROM {rows.CUBES} WHERE {_UNREAD}", values).fetchone()[0]
+
+    def reading(self, cube_id: str) -> tuple[str, Extraction] | None:
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT x.extractor, x.content FROM extractions x JOIN cubes c ON c.seq = x.seq "
+                "WHERE c.id = ? AND c.superseded_at IS NULL",
+                (cube_id,),
+            ).fetchone()
+        return None if row is None else (row[0], _content(row[1]))
+
+    def readings(self, space: str | None) -> dict[tuple[str, int], tuple[str, Extraction]]:
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.id, c.version, x.extractor, x.content FROM {rows.CUBES} JOIN extractions x ON x.seq = c.seq "
+                "WHERE ? IS NULL OR s.name = ?",
+                (space, space),
+            ).fetchall()
+        return {(row[0], row[1]): (row[2], _content(row[3])) for row in found}
+
+    def children(self, cube_ids: Sequence[str]) -> list[str]:
+        with self._connections.read() as connection:
+            return [child for cube_id in cube_ids for child in _children(connection, cube_id)]
+
+    def reply(self, space: str, key: bytes) -> str | None:
+        with self._connections.read() as connection:
+            row = connection.execute("SELECT answer FROM replies WHERE space = ? AND key = ?", (space, key)).fetchone()
+        return None if row is None else row[0]
+
+    def keep_reply(self, space: str, key: bytes, answer: str, sources: Sequence[str]) -> None:
+        with self._connections.write() as connection:
+            if not all(connection.execute("SELECT 1 FROM cubes WHERE id = ?", (one,)).fetchone() for one in sources):
+                return
+            connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (space, key, answer, _now()))
+            connection.executemany(
+                "INSERT OR IGNORE INTO reply_sources VALUES (?, ?, ?)", [(one, space, key) for one in set(sources)]
+            )
+
+
+def committed(salt: bytes, extractor: str, content: str) -> bytes:
+    """The journal's commitment to a reading, under the salt of the version that it was read from."""
+    return hmac.digest(salt, f"{extractor}\0{content}".encode(), "sha256")
+
+
+def retire_children(connection: sqlite3.Connection, parent: MemCube) -> None:
+    """Close every memory that was made from one that is corrected: it may not hold any more."""
+    for cube_id in with_descendants(connection, [parent.id])[1:]:
+        row = connection.execute(
+            f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.superseded_at IS NULL",
+            (cube_id,),
+        ).fetchone()
+        if row is not None and cube_id != parent.id:  # a cycle may come back to the parent
+            rows.close(connection, row[2], parent.valid_from, parent.recorded_at)
+            journal.append(connection, "retire", row[:3], rows.cube_of(row[3:]), b"")
+
+
+def with_descendants(connection: sqlite3.Connection, cube_ids: Sequence[str]) -> list[str]:
+    """These memories, and after them those made from them, directly or not; each once, also where lineage runs in a circle."""
+    found = dict.fromkeys(cube_ids)
+    waiting = list(found)
+    while waiting:
+        new = [child for child in _children(connection, waiting.pop()) if child not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return list(found)
+
+
+def _children(connection: sqlite3.Connection, cube_id: str) -> list[str]:
+    """Those that are there; an import may name children that never came."""
+    found = connection.execute(
+        "SELECT DISTINCT l.child FROM lineage l JOIN cubes c ON c.id = l.child WHERE l.parent = ? ORDER BY l.child",
+        (cube_id,),
+    )
+    return [child for (child,) in found]
+
+
+def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
+    """Delete what was read out of a version. Returns what must not be found in the file any more."""
+    row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
+    connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
+    if row is None:
+        return []
+    content = _content(row[0])
+    texts = [
+        *content.entities,
+        *content.statements,
+        *(part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)),
+    ]
+    return [row[1] or b"", *(text.encode() for text in texts)]
+
+
+def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
+    """Delete the lineage of a forgotten memory and every cached answer that its text went into."""
+    connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
+    found = connection.execute(
+        "SELECT r.space, r.key, r.answer FROM replies r JOIN reply_sources q ON q.space = r.space AND q.key = r.key WHERE q.id = ?",
+        (cube_id,),
+    ).fetchall()
+    for space, key, _ in found:
+        connection.execute("DELETE FROM replies WHERE space = ? AND key = ?", (space, key))
+        connection.execute("DELETE FROM reply_sources WHERE space = ? AND key = ?", (space, key))
+    return [answer.encode() for _, _, answer in found]
+
+
+def _content(text: str) -> Extraction:
+    try:
+        return Extraction.from_json(json.loads(text))
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreDamagedError(f"A reading is malformed: {error!r}.", "Run: remanence extract --again") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
