@@ -69,8 +69,8 @@ def test_no_calls_side_by_side_are_refused(scripted, answering):
 
 
 def test_a_model_with_hardly_any_context_is_refused(scripted, answering):
-    with pytest.raises(InputError, match="context of 500"):
-        ModelExtractor(scripted(answering(), context=500))
+    with pytest.raises(InputError, match="context of 1,000"):
+        ModelExtractor(scripted(answering(), context=1000))
 
 
 def test_a_title_wins_over_what_the_model_says_the_text_is_about(cube, scripted, answering):
@@ -338,10 +338,13 @@ def test_an_answer_of_a_hundred_thousand_triples_is_bounded(cube, scripted, answ
 def test_the_names_in_a_prompt_have_a_bound(cube, scripted, answering, read_prompt):
     text = " ".join(f"Somebody{number:04}" for number in range(1000))
     model = scripted(answering(entities=text.split()), context=4096)
-    ModelExtractor(model, parts=("entities", "triples")).extract([cube(text[:3000])])
-    prompt = model.prompts[1]
-    assert len(read_prompt.names(prompt)) > 10
-    assert sum(model.count(turn.content) for turn in prompt.turns) + prompt.max_tokens <= 4096
+    ModelExtractor(model, parts=("entities", "triples")).extract(
+        [cube(text, about="long title " * 40, author="é" * 500)]
+    )
+    assert len(model.prompts) > 2
+    assert len(read_prompt.names(model.prompts[1])) > 10
+    sizes = [sum(model.count(turn.content) for turn in prompt.turns) + prompt.max_tokens for prompt in model.prompts]
+    assert 3000 < max(sizes) <= 4096
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

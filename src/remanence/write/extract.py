@@ -29,13 +29,12 @@ MOST_ENTITIES, MOST_FACTS, MOST_STATEMENTS = 256, 256, 128
 LONGEST_NAME, LONGEST_RELATION, LONGEST_STATEMENT = 200, 100, 300
 """Characters of an entity (and of a fact's subject and value), of a relation, of a statement. Longer ones are dropped."""
 SUPPORT_OF_SIDE = 0.5
-"""Content words of a fact's other side that the passage has to hold. Leaves out 0.4 % of gpt-3.5's triples on MuSiQue."""
+"""Content words of a fact's other side that the passage has to hold. `benchmarks/observations.py` measures both bounds."""
 SUPPORT_OF_STATEMENT = 0.25
-"""Content words of a statement, names aside, that the passage has to hold. Leaves out 4 % of LoCoMo's observations, and 98 %
-of those that are held against a wrong turn."""
+"""Content words of a statement, names aside, that the passage has to hold."""
 
 _ANSWER = 2048  # tokens of an answer, less for a model with a small context
-_SMALLEST_WINDOW = 64
+_SMALLEST_WINDOW = 256  # tokens; a header of usual length has to fit as well
 _REVISION = 1  # counts up when cleaning or merging changes, so that `name` does
 _LIST_OF_TEXTS = {"type": "array", "items": {"type": "string"}}
 _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
@@ -161,7 +160,8 @@ class ModelExtractor:
         return _Outcome(extraction, None, cost, cut=len(parts) > MOST_WINDOWS, dropped=found.dropped)
 
     def _prompt(self, part: str, cube: MemCube, window: str, named: Sequence[str]) -> Prompt:
-        names = self._fitting([name for name in (speaker_of(cube), cube.about, *named) if name])
+        room = self._window - self._model.count(shown(cube, ""))
+        names = self._fitting([name for name in (speaker_of(cube), cube.about, *named) if name], room)
         return Prompt(
             turns=_turns(part, shown(cube, window), quoted(names)),
             schema=_schema(part),
@@ -170,10 +170,9 @@ class ModelExtractor:
             sources=(cube.id,),
         )
 
-    def _fitting(self, names: Sequence[str]) -> list[str]:
-        """The first names, as many as have room in the prompt, each once."""
+    def _fitting(self, names: Sequence[str], room: int) -> list[str]:
+        """The first names, as many as `room` tokens hold, each once."""
         kept: dict[str, None] = {}
-        room = self._window
         for name in names:
             room -= self._model.count(quoted(name))
             if room < 0:
@@ -218,7 +217,7 @@ class _Found:
         """Keep those of which the window holds one side, and the other by half of its words."""
         for item in self._items(data, "triples"):
             fact = fact_of(item)
-            if fact and _supported(fact, ground):
+            if fact and supported(fact, ground):
                 key = (normal(fact.subject), normal(fact.relation), normal(fact.value))
                 self._keep(self._facts, key, fact, MOST_FACTS)
             else:
@@ -272,7 +271,8 @@ def fact_of(item: Any) -> Fact | None:
     return Fact(subject, relation, value)
 
 
-def _supported(fact: Fact, ground: Ground) -> bool:
+def supported(fact: Fact, ground: Ground) -> bool:
+    """The passage holds one side of the fact word for word, and of the other enough content words."""
     held = [ground.holds(side) for side in (fact.subject, fact.value)]
     if not any(held):
         return False
