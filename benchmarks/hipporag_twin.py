@@ -121,14 +121,8 @@ def prpack_walk(size: int, edges: Mapping[tuple[int, int], float], damping: floa
 class Twin:
     """HippoRAG 2's graph and search, without its language model.
 
-    Parameters
-    ----------
-    triples
-        Of each passage, as extracted.
-    passages
-        Unit vectors, shape (passages, dimensions).
-    phrases, facts
-        The unit vector of each normalised phrase and of each normalised triple.
+    `triples` are those of each passage, as extracted; `passages` are unit vectors, shape (passages, dimensions); `phrases`
+    and `facts` give the unit vector of each normalised phrase and triple.
     """
 
     def __init__(
@@ -154,13 +148,13 @@ class Twin:
         self.edges |= context
         synonyms = self._synonyms(np.array([phrases[phrase] for phrase in self.phrases]))
         self.edges |= synonyms  # a synonym overwrites the relation between the same two phrases
-        kinds |= {"context edges": len(context), "synonym edges": len(synonyms)}
+        kinds |= {"context edges": len(context), "synonym edges": len(synonyms), "edges in all": len(self.edges)}
         self.sizes = {"passages": len(passages), "phrases": len(self.phrases), "facts": len(self.facts)} | kinds
         self._walk = walk(len(self.phrases) + len(passages), self.edges, constants.damping)
 
     def _where(self, by_passage: Sequence[Sequence[Triple]]) -> list[set[int]]:
         """The passages of each phrase."""
-        found: list[set[int]] = [set() for _ in self.phrases]
+        found = [set[int]() for _ in self.phrases]
         for at, triples in enumerate(by_passage):
             for subject, _, thing in triples:
                 found[self._number[subject]].add(at)
@@ -196,8 +190,7 @@ class Twin:
     def seeds(self, question: NDArray, recognised: frozenset[str] | None = None) -> dict[int, float]:
         """Phrase to weight. With `recognised`, only facts whose subject or object is among these phrases count."""
         scores = scaled(self._fact_vectors @ question)
-        total: dict[int, float] = defaultdict(float)
-        times: Counter[int] = Counter()
+        total, times = defaultdict[int, float](float), Counter[int]()
         for fact in np.argsort(-scores, kind="stable")[: self._constants.facts].tolist():
             subject, _, thing = self.facts[fact]
             if recognised is not None and not recognised & {subject, thing}:
@@ -236,7 +229,7 @@ def twin_rankings(
     `questions` are unit vectors; `recognised` has for each the normalised phrases that the filter lets through.
     """
     twin = Twin(triples, passages, phrases, facts, constants)
-    let = recognised or [None] * len(questions)
+    let = [None] * len(questions) if recognised is None else recognised
     return np.array([twin.rank(question, some) for question, some in zip(questions, let, strict=True)])
 
 
@@ -295,9 +288,8 @@ def vectors_of(job: Work, precision: str, cache: Path) -> dict[str, NDArray]:
     from remanence import Settings
     from remanence.models.shelf import open_embedder
 
-    embedder = open_embedder(Settings(precision=precision))
+    embedder, vectors = open_embedder(Settings(precision=precision)), {}
     assert embedder is not None
-    vectors = {}
     for name, some in texts.items():
         order = np.argsort([len(text) for text in some], kind="stable")  # texts of like length go through together
         vectors[name] = np.empty((len(some), embedder.dimensions), np.float32)
@@ -338,31 +330,23 @@ def ours(twin: Twin, passages: NDArray, questions: NDArray, let: Sequence[frozen
     }
 
 
-def peers(
-    python: Path, seed: int, job: Work, vectors: Mapping[str, NDArray], facts: str, let: Mapping[str, list[frozenset[str]]]
-) -> tuple[dict, dict[str, dict[str, Result]]]:
+def peers(python: Path, seed: int, job: Work, vectors: dict, let: dict) -> tuple[dict, dict[str, dict[str, Result]]]:
     """Graph sizes and results of the package's own code, in its own environment. See peer_hipporag.py."""
     with tempfile.TemporaryDirectory() as folder:
-        sets = {
-            name: {
-                "questions": [question.text for question in questions],
-                "gold": [list(map(int, question.gold)) for question in questions],
-                "recognised": [sorted(some) for some in let[name]],
-            }
-            for name, questions in job.sets.items()
-        }
+        sets = {}
+        for name, some in job.sets.items():
+            gold = [list(map(int, question.gold)) for question in some]
+            kept = [sorted(phrases) for phrases in let[name]]
+            sets[name] = {"questions": [question.text for question in some], "gold": gold, "recognised": kept}
         wanted = {"passages": job.passages, "triples": job.triples, "phrases": job.phrases, "facts": [str(fact) for fact in job.facts], "sets": sets, "cuts": CUTS}  # fmt: skip
         (Path(folder) / "work.json").write_text(json.dumps(wanted), encoding="utf-8")
-        arrays = {"passages": vectors["passages"], "phrases": vectors["phrases"], "facts": vectors[facts]}
-        np.savez(Path(folder) / "vectors.npz", **arrays, **{"multi-hop": vectors["queries"], "single-hop": vectors["single_queries"]})  # fmt: skip
+        np.savez(Path(folder) / "vectors.npz", **vectors)
         call = [str(python), str(Path(__file__).with_name("peer_hipporag.py")), folder]
         environment = os.environ | {"PYTHONHASHSEED": str(seed)}
         output = subprocess.run(call, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-    answer = json.loads(output.splitlines()[-1])
-    results = {
-        name: {what: Result(one["found"], one["ms"]) for what, one in some.items()}
-        for name, some in answer["sets"].items()
-    }
+    answer, results = json.loads(output.splitlines()[-1]), {}
+    for name, some in answer["sets"].items():
+        results[name] = {what: Result(one["found"], one["ms"]) for what, one in some.items()}
     return answer["sizes"], results
 
 
@@ -385,24 +369,24 @@ def report(job: Work, results: Mapping[str, Mapping[str, Result]]) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--peer-python", type=Path)
-    arguments.add_argument("--seed", type=int, default=0, help="PYTHONHASHSEED of the package: it breaks ties by set order")
+    arguments.add_argument("--seed", type=int, default=0, help="PYTHONHASHSEED of the package, whose ties it settles")
     arguments.add_argument("--precision", default="int8", choices=("fp32", "int8"))
-    arguments.add_argument("--facts", default="facts", choices=("facts", "fact_tuples"), help="the text of a fact that is embedded")  # fmt: skip
-    arguments.add_argument("--cache", type=Path, help="an .npz for the vectors; by default in the system's temporary folder")
+    arguments.add_argument("--facts", default="facts", choices=("facts", "fact_tuples"), help="how a fact is embedded")
+    arguments.add_argument("--cache", type=Path, help="an .npz for the vectors, else one in the temporary folder")
     options = arguments.parse_args()
     job = work(data.folder() / "multihop-dev")
     cache = options.cache or Path(tempfile.gettempdir()) / f"remanence-hipporag-{options.precision}.npz"
-    vectors = vectors_of(job, options.precision, cache)
+    stored = vectors_of(job, options.precision, cache)
+    asked = {"multi-hop": stored["queries"], "single-hop": stored["single_queries"]}
+    vectors = {"passages": stored["passages"], "phrases": stored["phrases"], "facts": stored[options.facts]}
     walk = prpack_walk if find_spec("igraph") else power_walk
-    phrases = dict(zip(job.phrases, vectors["phrases"], strict=True))
-    facts = dict(zip(job.facts, vectors[options.facts], strict=True))
+    phrases, facts = (dict(zip(getattr(job, name), vectors[name], strict=True)) for name in ("phrases", "facts"))
     twin = Twin(job.triples, vectors["passages"], phrases, facts, walk=walk)
-    asked = {"multi-hop": vectors["queries"], "single-hop": vectors["single_queries"]}
     let = {name: phrases_in([question.text for question in some], job.phrases) for name, some in job.sets.items()}
     results = {name: ours(twin, vectors["passages"], asked[name], let[name]) for name in job.sets}
     print(", ".join(f"{count:,} {what}" for what, count in twin.sizes.items()) + f"; {walk.__name__}")
     if options.peer_python:
-        sizes, theirs = peers(options.peer_python, options.seed, job, vectors, options.facts, let)
+        sizes, theirs = peers(options.peer_python, options.seed, job, vectors | asked, let)
         print("the package: " + ", ".join(f"{count:,} {what}" for what, count in sizes.items()))
         results = {name: results[name] | theirs[name] for name in results}
     report(job, results)
