@@ -17,7 +17,7 @@ from remanence.language.topics import normalised
 
 ABOUT = 0x80
 """Bit of a packed mention: the text is about this entity."""
-_MOST = 0x7F  # mentions of one name that are counted
+_MOST = 0x3F  # mentions of one name that are counted; bit 0x40 is free for the graph
 _LONGEST = 12  # words of a name
 _NAMES = 512  # names of one text: ten thousand entities in one message must not make ten thousand edges
 _LETTERS = 2  # of a name of one word

@@ -23,7 +23,9 @@ from remanence.recall.view import NOBODY, Mask, View
 _PAIR = np.dtype([("term", "<u4"), ("count", "u1")])
 Ids = NDArray[np.int32]
 Marks = NDArray[np.uint8]
-_COUNT = 0x7F
+_COUNT = 0x3F
+READ = 0x40
+"""Bit of a mention that a model found, not the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,13 @@ class Graph:
     def read(self, slot: int, mentions: bytes, links: bytes, vectors: NDArray[np.float32] | None) -> None:
         """Add what was read out of a slot: names, facts as pairs of names, and the facts' vectors."""
         pairs = np.frombuffer(mentions, _PAIR)
-        ids = self.names.number(pairs["term"].astype(np.uint32))
+        ids, marks = self.names.number(pairs["term"].astype(np.uint32)), pairs["count"] | READ
+        new = ~np.isin(ids, self._named(slot)) | (marks & ABOUT > 0)
+        ids, marks = ids[new], marks[new]
         self._read["slot"].extend(np.full(len(ids), slot))
         self._read["id"].extend(ids)
-        self._read["mark"].extend(pairs["count"])
-        self._post(slot, ids, pairs["count"], np.array([len(ids)]))
+        self._read["mark"].extend(marks)
+        self._post(slot, ids, marks, np.array([len(ids)]))
         sides = self.names.number(np.frombuffer(links, "<u4").astype(np.uint32)).reshape(-1, 2)
         self._links["slot"].extend(np.full(len(sides), slot))
         self._links["subject"].extend(sides[:, 0])
@@ -92,6 +96,12 @@ class Graph:
                 vectors if vectors is not None and len(vectors) else np.zeros((len(sides), width), np.float32)
             )
         self._stale = True
+
+    def _named(self, slot: int) -> Ids:
+        """The names that the rules found in a slot."""
+        starts = self._starts.view()
+        end = starts[slot + 1] if slot + 1 < len(starts) else None
+        return self._ids.view()[starts[slot] : end]
 
     def settle(self) -> None:
         """Make what was added visible."""
@@ -206,7 +216,8 @@ class GraphView:
 
 def _weight(marks: Marks, profile: Profile) -> Mass:
     """ln(1 + mentions), more for what the text is about."""
-    return np.log1p(marks & _COUNT) * np.where(marks & ABOUT, profile.about_edge, 1.0)
+    once = np.log1p(marks & _COUNT)
+    return once * np.where(marks & ABOUT, profile.about_edge, 1.0) * np.where(marks & READ, profile.read_edge, 1.0)
 
 
 def _sorted(sources: NDArray[np.int64], targets: NDArray[np.int64], marks: Marks, owners: NDArray[np.int64]) -> Edges:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from remanence.language import entities, tokens
 from remanence.language.topics import normalised
+from remanence.recall.graph import READ
 from remanence.recall.profile import Profile
 from remanence.recall.view import Mask, View
 
@@ -53,6 +54,8 @@ def names(question: str, view: View, mask: Mask) -> list[Linked]:
         if at < after or not 0 <= number < view.graph.size or not _may_name(name, length, capitals):
             continue
         slots, marks = view.graph.mentioning(number, mask)
+        by_rules = (marks & READ) == 0
+        slots, marks = slots[by_rules], marks[by_rules]
         plain = length == 1 and name not in capitals and not name.isdigit()
         if not len(slots) or (plain and _is_plain(name, len(slots), view, mask)):
             continue
@@ -104,3 +107,13 @@ def _is_plain(name: str, mentions: int, view: View, mask: Mask) -> bool:
     slots, _ = view.postings.of(stems[0])
     slots = slots[slots < len(mask)]
     return int(np.count_nonzero(mask[slots])) > _AS_PLAIN * mentions
+
+
+def closest_fact(vector, view, mask):
+    owners = view.graph.links[0]
+    count = min(len(owners), view.graph.facts.size)
+    if not count: return None
+    raw = view.graph.facts.dot(vector)[:count]
+    s = np.zeros(len(view), np.float32)
+    np.maximum.at(s, owners[:count], raw)
+    return s

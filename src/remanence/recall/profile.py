@@ -51,6 +51,9 @@ class Profile:
     """Graph: weight of the edge between a text and what it is about, in units of a mention."""
     relation: float = 1.0
     """Graph: weight of the edge between the two sides of a fact."""
+    read_edge: float = 0.3
+    """Graph: weight of the edge between a text and a name that a model found in it, in units of a mention."""
+    fact_keys: float = 0.0
     sequence: float = 0.0
     """Graph: weight of the edge between neighbouring turns. Conversations gain nothing from it."""
     damping: float = 0.5
