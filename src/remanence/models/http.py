@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from math import isnan
@@ -132,7 +132,7 @@ class Endpoint:
 
         return self._repeated(once)
 
-    def stream(self, body: Mapping[str, Any]) -> Iterator[bytes]:
+    def stream(self, body: Mapping[str, Any]) -> Generator[bytes, None, None]:
         """The data of each server-sent event of the answer. Closing the iterator closes the connection.
 
         An answer of another type than `text/event-stream` comes as one piece. Before the first event a failure is tried
