@@ -148,7 +148,9 @@ def without_thoughts(text: str) -> str:
         _, closed, rest = text[opened.end() :].partition(f"</{opened[1]}>")
         return rest.lstrip() if closed else ""
     close = None if text.lstrip()[:1] in {"{", "[", "`"} else _LONE_CLOSE.search(text)
-    return text[close.end() :].lstrip() if close else text
+    if close is None or "<think" in text[: close.start()]:
+        return text
+    return text[close.end() :].lstrip()
 
 
 def streamed_without_thoughts(pieces: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 from remanence.cubes import Cost
-from remanence.errors import BrokenAnswerError, BudgetError
+from remanence.errors import BrokenAnswerError, BudgetError, ModelError
 from remanence.models.answers import REPAIR_TOKENS, check_prompt
 from remanence.models.language import Completion, LanguageModel, Prompt
 from remanence.models.relay import relayed
@@ -50,7 +50,7 @@ class Meter:
         self._budget = {"calls": calls, "tokens": tokens, "price": price}
         self._prices = prices or Prices()
         self._spent = Cost()
-        self._held = _Share()
+        self._held: list[_Share] = []
         self._lock = threading.Lock()
 
     @property
@@ -102,6 +102,9 @@ class Meter:
         except BrokenAnswerError as error:
             cost = error.cost if isinstance(error.cost, Cost) else None
             raise
+        except ModelError:
+            cost = None if said else Cost(calls=1)
+            raise
         finally:
             self._settle(share, cost or self._guessed(prompt, said))
         return completion
@@ -132,7 +135,7 @@ class Meter:
             spent = self._spent
             used = _Share(spent.calls, spent.prompt_tokens + spent.completion_tokens, spent.price)
             for name, limit in self._budget.items():
-                taken = getattr(used, name) + getattr(self._held, name)
+                taken = sum(getattr(each, name) for each in (used, *self._held))
                 # Where the price is not known beforehand, what is used up has to be told from what is left.
                 if limit is not None and (taken + getattr(share, name) > limit or (name == "price" and taken >= limit)):
                     raise BudgetError(
@@ -140,13 +143,13 @@ class Meter:
                         f"{max(limit - taken, 0):g} left. Nothing was sent.",
                         "Raise the budget, or lower max_tokens.",
                     )
-            self._held = _Share(*(a + b for a, b in zip(self._held, share, strict=True)))
+            self._held.append(share)
         return share
 
     def _settle(self, share: _Share, cost: Cost) -> None:
         """Put what a call cost in the place of what was set aside."""
         with self._lock:
-            self._held = _Share(*(a - b for a, b in zip(self._held, share, strict=True)))
+            self._held.remove(share)
             self._spent += cost
 
 

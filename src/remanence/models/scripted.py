@@ -13,7 +13,6 @@ from remanence.cubes import Cost
 from remanence.errors import EndpointError, ModelError
 from remanence.models.answers import answered, check_prompt, checked
 from remanence.models.language import Completion, Prompt, TokenLogprob
-from remanence.models.relay import relayed
 from remanence.models.tokens import Prices
 
 Says: TypeAlias = str | Completion | ModelError
@@ -80,7 +79,7 @@ class ScriptedModel:
         """See `LanguageModel.stream`: token by token. The generator returns the whole `Completion`."""
         check_prompt(prompt)
         completion = self._ask(prompt)
-        yield from relayed(iter(_tokens(completion.text)), [])
+        yield from _tokens(completion.text)
         return checked(prompt, completion, self._place)
 
     def count(self, text: str) -> int:
