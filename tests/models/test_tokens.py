@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remanence.models import wordpiece
 from remanence.models.language import Turn
 from remanence.models.tokens import TURN, estimate, estimate_turns
 
@@ -42,12 +43,22 @@ def test_more_text_is_not_fewer_tokens_and_bytes_are_the_most(one, other):
 
 @pytest.mark.parametrize(
     ("text", "least"),
-    # What o200k and Llama 3 make of these, counted by hand from their rules: digits in threes at best, a sign each at most.
+    # No vocabulary in use joins a letter with a digit or a sign, or more than three digits.
     [("", 0), ("a", 1), ("Hello, world!", 4), ("1234", 2), ("你好", 1), ("🙂", 1), ("\n\n\n", 1), ("    x", 2)],
 )
 def test_single_cases(text, least):
     assert estimate(text) >= least
 
 
-def test_prose_is_on_the_high_side_of_word_pieces_but_not_twice_as_high(locomo, weights_folder):
-    from remanence.models.sentence import WordPiece
+def test_prose_is_on_the_high_side_of_word_pieces_but_not_twice_as_high(locomo, passages, weights_folder):
+    path = weights_folder / "tokenizer.json"
+    cutter = wordpiece.from_tokenizer_json(path.read_bytes(), where=str(path))
+    for texts in (locomo, passages):
+        pieces = [len(cutter.encode(text)) for text in texts]
+        estimates = [estimate(text) for text in texts]
+        assert all(high >= exact for high, exact in zip(estimates, pieces, strict=True))
+        assert sum(estimates) < 2 * sum(pieces)
+
+
+def test_a_turn_counts_more_than_its_text():
+    assert estimate_turns([Turn("system", "Be brief."), Turn("user", "Who?")]) == estimate("Be brief.Who?") + 2 * TURN
