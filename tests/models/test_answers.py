@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -100,7 +101,7 @@ def test_an_object_that_was_cut_off_is_never_an_answer(value, data):
     ("text", "rest"),
     [
         ("plain", "plain"),
-        ("<think>hm {\"a\": 2}</think>\n\nanswer", "answer"),
+        ('<think>hm {"a": 2}</think>\n\nanswer', "answer"),
         (" \n<think>\nhm\n</think>answer</think>", "answer</think>"),
         ("<thinking>hm</think></thinking> answer", "answer"),
         ("<think>never closed", ""),
@@ -126,7 +127,7 @@ def test_thoughts_are_cut_off(text, rest):
 def test_in_a_stream_as_in_the_whole(parts, cuts):
     text = "".join(parts)
     cuts = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
-    streamed = "".join(streamed_without_thoughts(text[a:b] for a, b in zip(cuts, cuts[1:], strict=False)))
+    streamed = "".join(streamed_without_thoughts(text[a:b] for a, b in itertools.pairwise(cuts)))
     # A lone mark at the end of a reasoning cannot be told in time.
     opened = text.lstrip().startswith(("<think>", "<thinking>"))
     assert streamed == (without_thoughts(text) if opened else text)
@@ -156,7 +157,7 @@ def test_a_broken_answer_is_shown_and_asked_for_again_once():
 
 
 def test_broken_twice_is_an_error_with_the_start_and_the_cost():
-    with pytest.raises(BrokenAnswerError, match="9,000,000 characters. It starts: 'xxx") as caught:
+    with pytest.raises(BrokenAnswerError, match=r"9,000,000 characters. It starts: 'xxx") as caught:
         answered(ASKED, lambda _prompt: Completion("x" * 9_000_000, cost=Cost(calls=1)), "It")
     assert len(str(caught.value)) < 500
     assert caught.value.cost == Cost(calls=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -56,7 +58,7 @@ PARTS = st.sampled_from(
 @example(b"\r\ndata: a\r\r\n\n", [1, 10, 11])
 def test_where_it_is_cut_plays_no_part(body, cuts):
     cuts = [0, *sorted(cuts), len(body)]
-    chunks = [body[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    chunks = [body[a:b] for a, b in itertools.pairwise(cuts)]
     assert b"".join(chunks) == body or max(cuts) > len(body)
     if max(cuts) <= len(body):
         assert list(events(chunks)) == naive(body)

@@ -40,7 +40,7 @@ def test_calls_are_limited_and_nothing_is_sent_beyond():
     meter.generate(ask())
     list(meter.stream(ask()))
     for call in (lambda: meter.generate(ask()), lambda: list(meter.stream(ask()))):
-        with pytest.raises(BudgetError, match="could take 1 calls, and of 2 are 0 left") as caught:
+        with pytest.raises(BudgetError, match="could take 1 calls, and 0 of 2 are left") as caught:
             call()
         assert isinstance(caught.value, ModelError)
         assert caught.value.next_step
@@ -71,7 +71,7 @@ def test_price_is_limited():
     meter = Meter(inner, price=28.0, prices=prices)  # a call can take 22 and takes 6
     meter.generate(ask())
     meter.generate(ask(max_tokens=9))
-    with pytest.raises(BudgetError, match="of the price"):
+    with pytest.raises(BudgetError, match="could take 22 in price, and 16 of 28 are left"):
         meter.generate(ask())
     assert len(inner.prompts) == 2
     blind = Meter(inner, price=6.0)  # the price is only known afterwards

@@ -64,14 +64,15 @@ def test_it_can_be_broken_and_is_asked_again_as_a_real_one_is():
     model = ScriptedModel(lambda _prompt: '{"a": 1}', broken=1)
     found = model.generate(ask(schema=SCHEMA))
     assert (found.data, found.cost.calls) == ({"a": 1}, 2)
-    assert model.prompts[1].turns[2:] and model.prompts[1].turns[2] == Turn("assistant", '{"a"')
+    assert model.prompts[1].turns[2:]
+    assert model.prompts[1].turns[2] == Turn("assistant", '{"a"')
     with pytest.raises(BrokenAnswerError) as caught:
         ScriptedModel(lambda _prompt: '{"a": 1}', broken=2).generate(ask(schema=SCHEMA))
     assert caught.value.cost.calls == 2
 
 
 def test_schemas_are_checked():
-    with pytest.raises(BrokenAnswerError, match="answer.a is '1', which is no integer"):
+    with pytest.raises(BrokenAnswerError, match=r"answer\.a is '1', which is no integer"):
         ScriptedModel(['{"a": "1"}', '{"a": "1"}']).generate(ask(schema=SCHEMA))
 
 

@@ -23,7 +23,9 @@ from remanence.models.replies import DONE, Course, Reply, Usage, reply, spoken, 
 from remanence.models.tokens import Prices, estimate, estimate_turns
 
 LARGEST_ANSWER = 8_000_000
-"""Bytes of one answer. A thousand tokens with their log-probabilities take about 100 KB."""
+"""Bytes of one answer, to which the tokens asked for are added."""
+LARGEST_TOKEN = 1_000
+"""Bytes that a token takes in an answer, with its log-probability or as an event of a stream; usually 100 to 350."""
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ class ChatModel:
     ) -> None:
         self._endpoint = Endpoint(
             url, "chat/completions", setting="model", key=key, timeout=timeout, pause=pause, sleep=sleep,
-            largest=LARGEST_ANSWER, connections=concurrency, advice="Check the model, and that its context is long enough.",
+            connections=concurrency, advice="Check the model, and that its context is long enough.",
         )  # fmt: skip
         if not model:
             raise InputError("The endpoint has no model.", "Write it as http://host:port/v1#model.")
@@ -98,7 +100,11 @@ class ChatModel:
                 try:
                     for piece in streamed_without_thoughts(whole_characters(pieces)):
                         text += piece
+                        given = time.monotonic()
                         yield piece
+                        start += (
+                            time.monotonic() - given
+                        )  # what the caller does in between is not waiting for the model
                 except EndpointError as error:
                     if not text:
                         raise
@@ -120,7 +126,7 @@ class ChatModel:
         """One answer, as text."""
         with self._places:
             start = time.monotonic()
-            found = self._understood(prompt, self._posted)
+            found = self._understood(prompt, lambda body: self._posted(body, _largest(prompt)))
             seconds = time.monotonic() - start
         if found.refusal and not found.text:
             raise self._refusal(found.refusal)
@@ -146,12 +152,12 @@ class ChatModel:
                     self._dialect = self._dialect.weaker(dialect)
                 return answer
 
-    def _posted(self, body: Mapping[str, Any]) -> Reply:
-        return self._read(self._endpoint.post(body))
+    def _posted(self, body: Mapping[str, Any], largest: int) -> Reply:
+        return self._read(self._endpoint.post(body, largest))
 
-    def _begun(self, body: Mapping[str, Any]) -> tuple[Generator[bytes, None, None], Reply | None]:
+    def _begun(self, body: Mapping[str, Any], largest: int) -> tuple[Generator[bytes, None, None], Reply | None]:
         """A stream and its first event: only then it is known whether the request was taken."""
-        events = self._endpoint.stream(body)
+        events = self._endpoint.stream(body, largest)
         with ExitStack() as until_then:
             until_then.callback(events.close)
             first = next(events, None)
@@ -161,7 +167,7 @@ class ChatModel:
 
     def _pieces(self, prompt: Prompt, course: Course) -> Generator[str, None, None]:
         """The text of a stream as it comes; what else it says goes into `course`."""
-        events, first = self._understood(prompt, self._begun, stream=True)
+        events, first = self._understood(prompt, lambda body: self._begun(body, _largest(prompt)), stream=True)
         with closing(events):
             if first is not None:
                 yield from course.heard(first)
@@ -206,3 +212,8 @@ class ChatModel:
             calls=1, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, seconds=seconds,
             price=self._prices.of(prompt_tokens, completion_tokens),
         )  # fmt: skip
+
+
+def _largest(prompt: Prompt) -> int:
+    """Bytes that the answer to a prompt may have."""
+    return LARGEST_ANSWER + LARGEST_TOKEN * prompt.max_tokens

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, cast
 
+from remanence.models.http import RETRIED
 from remanence.models.language import Prompt, Turn
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -72,11 +73,13 @@ class Dialect:
         `asked` is the body that was refused: only what was in it can have been the reason.
         """
         said = answer.decode(errors="replace").lower()
-        if "max_completion_tokens" in said and "max_tokens" in asked:
-            return replace(self, limit="max_completion_tokens")
-        for name, field in (("logprobs", "logprobs"), ("temperature", "temperature"), ("stream_options", "usage")):
-            if name in said and name in asked:
-                return replace(self, **{field: False})
+        # A server in trouble may speak of the temperature of its GPU.
+        if status not in RETRIED:
+            if "max_completion_tokens" in said and "max_tokens" in asked:
+                return replace(self, limit="max_completion_tokens")
+            for name, field in (("logprobs", "logprobs"), ("temperature", "temperature"), ("stream_options", "usage")):
+                if name in said and name in asked:
+                    return replace(self, **{field: False})
         # A bare 400 or 422 says nothing; the format is what servers most often do not know.
         if "response_format" in asked and (_ABOUT_FORMAT.search(said) or status in {400, 422}):
             return replace(self, format=Format(self.format - 1))
@@ -99,7 +102,7 @@ def error_in(answer: Any) -> tuple[int, bytes] | None:
     if not error:
         return None
     code = cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) else 500, json.dumps(error).encode()
+    return code if isinstance(code, int) else 400, json.dumps(error).encode()
 
 
 def _told(turns: tuple[Turn, ...], schema: Mapping[str, Any]) -> tuple[Turn, ...]:

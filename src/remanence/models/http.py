@@ -111,8 +111,8 @@ class Endpoint:
         self._advice = advice
         self._pool = urllib3.PoolManager(retries=False, maxsize=connections)
 
-    def post(self, body: Mapping[str, Any]) -> bytes:
-        """The body of the answer to a request.
+    def post(self, body: Mapping[str, Any], largest: int | None = None) -> bytes:
+        """The body of the answer to a request: at most `largest` bytes, by default what the endpoint was made with.
 
         Raises
         ------
@@ -126,13 +126,13 @@ class Endpoint:
         def once() -> bytes:
             response = self._opened(data, "application/json")
             try:
-                return b"".join(self._chunks(response, self._largest))
+                return b"".join(self._chunks(response, largest or self._largest))
             finally:
                 response.close()
 
         return self._repeated(once)
 
-    def stream(self, body: Mapping[str, Any]) -> Generator[bytes, None, None]:
+    def stream(self, body: Mapping[str, Any], largest: int | None = None) -> Generator[bytes, None, None]:
         """The data of each server-sent event of the answer. Closing the iterator closes the connection.
 
         An answer of another type than `text/event-stream` comes as one piece. Before the first event a failure is tried
@@ -144,7 +144,7 @@ class Endpoint:
             See `post`.
         """
         data = json.dumps(body).encode()
-        response, found = self._repeated(lambda: self._begun(data))
+        response, found = self._repeated(lambda: self._begun(data, largest or self._largest))
         try:
             yield from found
         except HTTPError as error:
@@ -215,22 +215,22 @@ class Endpoint:
             raise _PassingError(refusal, _seconds(response.headers.get("Retry-After")))
         raise refusal
 
-    def _begun(self, data: bytes) -> tuple[urllib3.BaseHTTPResponse, Iterator[bytes]]:
+    def _begun(self, data: bytes, largest: int) -> tuple[urllib3.BaseHTTPResponse, Iterator[bytes]]:
         """A response whose first event has come, and its events."""
         response = self._opened(data, "text/event-stream")
-        found = self._events(response)
+        found = self._events(response, largest)
         with ExitStack() as until_then:
             until_then.callback(response.close)
             first = next(found, None)
             until_then.pop_all()
         return response, _again(first, found)
 
-    def _events(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    def _events(self, response: urllib3.BaseHTTPResponse, largest: int) -> Iterator[bytes]:
         if not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
-            yield b"".join(self._chunks(response, self._largest))
+            yield b"".join(self._chunks(response, largest))
             return
         late = _Deadline(self._timeout)
-        for event in events(self._chunks(response, self._largest, late)):
+        for event in events(self._chunks(response, largest, late)):
             late.put_off()
             yield event
             late.put_off()  # the caller took its time: that is not the server's fault

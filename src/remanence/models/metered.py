@@ -139,8 +139,8 @@ class Meter:
                 # Where the price is not known beforehand, what is used up has to be told from what is left.
                 if limit is not None and (taken + getattr(share, name) > limit or (name == "price" and taken >= limit)):
                     raise BudgetError(
-                        f"The call could take {getattr(share, name):g} {_UNITS[name]}, and of {limit:g} are "
-                        f"{max(limit - taken, 0):g} left. Nothing was sent.",
+                        f"The call could take {getattr(share, name):,.10g} {_UNITS[name]}, and {max(limit - taken, 0):,.10g} of "
+                        f"{limit:,.10g} are left. Nothing was sent.",
                         "Raise the budget, or lower max_tokens.",
                     )
             self._held.append(share)
@@ -153,4 +153,4 @@ class Meter:
             self._spent += cost
 
 
-_UNITS = {"calls": "calls", "tokens": "tokens", "price": "of the price"}
+_UNITS = {"calls": "calls", "tokens": "tokens", "price": "in price"}
