@@ -126,6 +126,9 @@ def test_only_temperature_zero_is_kept(kept):
     assert [model.generate(warm).text, model.generate(warm).text] == ["a", "b"]
     assert [*model.stream(warm), *model.stream(warm)] == ["c", "d"]
     assert not kept.rows
+    kept.keep_reply("studio", prompt_key("scripted", warm), '{"text": "kept", "logprobs": null}', ())
+    with pytest.raises(EndpointError):  # the script is at its end, and what is kept is not looked at
+        model.generate(warm)
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter", "error"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from itertools import islice
-from time import monotonic
+from time import monotonic, time
+from types import SimpleNamespace
 
 import pytest
 
 from remanence.errors import BrokenAnswerError, EndpointError
+from remanence.models import http
 from remanence.models.chat import ChatModel
 from remanence.models.language import Completion, Prompt, Turn
 from remanence.models.tokens import Prices
@@ -197,8 +199,27 @@ def test_keep_alives_do_not_put_the_timeout_off(server, open_model):
     server.answer = lambda _request: (200, EVENT_STREAM, body())
     start = monotonic()
     with pytest.raises(EndpointError, match=r"dripped.*5 characters"):
-        list(open_model(timeout=0.15).stream(ASK))
+        list(open_model(timeout=0.25).stream(ASK))
     assert monotonic() - start < 3
+
+
+def test_a_caller_that_takes_its_time_is_not_the_servers_fault(server, open_model, monkeypatch):
+    go_on = threading.Event()
+
+    def body():
+        yield event("Mar")
+        go_on.wait(5)
+        yield b": still here\n\n"
+        yield event("ta.", "stop") + DONE
+
+    server.answer = lambda _request: (200, EVENT_STREAM, body())
+    late = [0.0]
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: monotonic() + late[0], time=time))
+    stream = open_model().stream(ASK)
+    assert next(stream) == "Mar"
+    late[0] = 1000.0
+    go_on.set()
+    assert list(stream) == ["ta."]
 
 
 def test_silence_times_out(server, open_model):
@@ -208,7 +229,7 @@ def test_silence_times_out(server, open_model):
 
     server.answer = lambda _request: (200, EVENT_STREAM, body())
     with pytest.raises(EndpointError, match=r"timed out.*5 characters"):
-        list(open_model(timeout=0.1).stream(ASK))
+        list(open_model(timeout=0.25).stream(ASK))
 
 
 def test_closing_the_stream_closes_the_connection_and_frees_the_place(server, open_model):
