@@ -23,6 +23,7 @@ RemanenceError
 │   ├── EmbedderMismatchError        the store was built with another embedder
 │   ├── EndpointError                a remote model refused, failed or answered nonsense
 │   ├── BrokenAnswerError            a language model's answer is not the JSON that was asked for
+│   ├── BudgetError                  the next call could take more than the budget has left; nothing was sent
 │   └── NoModelError                 something was asked for that needs a language model, and none is set
 └── MissingExtraError (ImportError)  an optional part is not installed
 """
@@ -125,6 +126,15 @@ class EndpointError(ModelError):
 
 class BrokenAnswerError(ModelError):
     """A language model's answer is not the JSON that was asked for, also after asking again."""
+
+    def __init__(self, what: str, next_step: str = "", cost: object = None) -> None:
+        super().__init__(what, next_step)
+        self.cost = cost
+        """The `Cost` of the answers that could not be used, where it is known: they are paid for all the same."""
+
+
+class BudgetError(ModelError):
+    """The next call of a language model could take more than its budget has left. Nothing was sent."""
 
 
 class NoModelError(ModelError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -28,8 +29,23 @@ class Settings:
     http(s) URL of an OpenAI-compatible endpoint, with the model after `#`: `http://localhost:11434/v1#nomic-embed-text`."""
     precision: Precision = "int8"
     """Arithmetic of a local embedder: int8 finds as much as fp32 and is nearly twice as fast. Part of the fingerprint."""
-    embedder_key: str = ""
+    embedder_key: str = field(default="", repr=False)
     """Bearer token for an embedding endpoint. Never written to the store, never printed."""
+    model: str = ""
+    """The language model: the http(s) URL of an OpenAI-compatible endpoint with the model after `#`, such as
+    `http://localhost:11434/v1#llama3.2`. Empty for none: everything but written answers works without."""
+    model_key: str = field(default="", repr=False)
+    """Bearer token for the language model. Never written to the store, never printed."""
+    model_timeout: float = 120.0
+    """How long one request to the language model may take; for a stream, the wait for the next piece."""
+    model_concurrency: int = 4
+    """Requests to the language model at once; further ones wait."""
+    model_context: int = 8192
+    """Tokens that a prompt and its answer may have together."""
+    model_price_in: float = 0.0
+    """Price of a million tokens of prompts, in any currency; only for `Cost.price` and budgets."""
+    model_price_out: float = 0.0
+    """Price of a million tokens of answers, in the same currency."""
     models_dir: Path = Path("~/.cache/remanence/models")
     """Where `remanence models fetch` puts what comes from a hub."""
     hub: str = "https://huggingface.co"
@@ -54,11 +70,16 @@ class Settings:
         for name, allowed in (("precision", get_args(Precision)), ("durability", get_args(Durability))):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
-        for name in ("commit_every", "max_text", "max_question", "max_file", "max_meta"):
+        for name in _COUNTS:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a whole number of at least 1.")
         if not isinstance(self.busy_timeout, int | float) or self.busy_timeout < 0:
             raise InputError(f"busy_timeout is {self.busy_timeout!r}.", "Use seconds, 0 or more.")
+        if not _is_finite(self.model_timeout) or self.model_timeout <= 0:
+            raise InputError(f"model_timeout is {self.model_timeout!r}.", "Use seconds, more than 0.")
+        for name in ("model_price_in", "model_price_out"):
+            if not _is_finite(getattr(self, name)) or getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a price per million tokens, 0 or more.")
         object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
 
     @classmethod
@@ -72,17 +93,24 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         found: dict[str, object] = {}
-        for field in fields(cls):
-            text = environ.get(f"REMANENCE_{field.name.upper()}")
+        for each in fields(cls):
+            text = environ.get(f"REMANENCE_{each.name.upper()}")
             if text is None:
                 continue
             try:
-                found[field.name] = _CASTS.get(str(field.type), str)(text)
+                found[each.name] = _CASTS.get(str(each.type), str)(text)
             except ValueError as error:
                 raise InputError(
-                    f"REMANENCE_{field.name.upper()} is {text!r}.", f"It has to be a {field.type}."
+                    f"REMANENCE_{each.name.upper()} is {text!r}.", f"It has to be a {each.type}."
                 ) from error
         return cls(**found)  # pyright: ignore[reportArgumentType]
 
 
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+_COUNTS = (
+    "commit_every", "max_text", "max_question", "max_file", "max_meta", "model_concurrency", "model_context",
+)  # fmt: skip
 _CASTS = {"int": int, "float": float, "Path": Path}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,10 @@ class Request:
 
 @dataclass
 class Server:
-    """`answer` is called with the request and gives status, headers and body (bytes, or chunks); every request is kept."""
+    """`answer` is called with the request and gives status, headers and body; every request is kept.
+
+    A body is bytes, or a generator of chunks; without a Content-Length these are sent chunked. An OSError breaks them off.
+    """
 
     url: str = ""
     answer: Callable[[Request], tuple[int, dict[str, str], bytes | Iterator[bytes]]] = lambda _request: (404, {}, b"")
@@ -88,21 +92,37 @@ def server() -> Iterator[Server]:
             try:
                 self.send_response(status)
                 whole = isinstance(answer, bytes)
-                for name, value in ({"Content-Length": str(len(answer) if whole else 0)} | headers).items():
+                chunked = not whole and "Content-Length" not in headers
+                length = (
+                    {"Transfer-Encoding": "chunked"}
+                    if chunked
+                    else {"Content-Length": str(len(answer) if whole else 0)}
+                )
+                for name, value in (length | headers).items():
                     self.send_header(name, value)
                 self.end_headers()
                 for chunk in [answer] if whole else answer:
-                    self.wfile.write(chunk)
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if chunked else chunk)
+                if chunked:
+                    self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = self.close_connection or "Content-Length" in headers
-            except OSError:  # the client gave up, as some tests want
+            except OSError:  # the client gave up, or an answer broke off, as some tests want
                 self.close_connection = True
+                if not isinstance(answer, bytes):
+                    answer.close()
 
         do_POST = do_GET
 
         def log_message(self, *_arguments):
             """Quiet."""
 
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Web(ThreadingHTTPServer):
+        def handle_error(self, request, client_address):
+            """A client that hangs up is what some tests want; anything else is a mistake in a test, and is shown."""
+            if not isinstance(sys.exception(), OSError):
+                super().handle_error(request, client_address)
+
+    web = Web(("127.0.0.1", 0), Handler)
     web.daemon_threads = True
     state.url = f"http://127.0.0.1:{web.server_port}"
     thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
