@@ -55,22 +55,29 @@ def read(
     while not stop() and dead < _GIVE_UP and (some := store.derived.unread(extractor.name, space, after, _BATCH)):
         after = some[-1][0]
         found = extractor.extract([cube for _, cube in some])
-        pairs = [(one, extraction) for one, extraction in zip(some, found.extractions, strict=True) if extraction is not None]
+        pairs = [
+            (one, extraction) for one, extraction in zip(some, found.extractions, strict=True) if extraction is not None
+        ]
         kept = store.derived.keep(readings(extractor.name, pairs, embed))
         failures |= {some[place][1].id: error for place, error in found.failures.items()}
         dead = 0 if pairs else dead + 1
         tried += len(some)
         done = Read(
-            done.read + kept, 0, failures, done.missing + len(found.missing), done.dropped + found.dropped, done.cost + found.cost
+            done.read + kept,
+            0,
+            failures,
+            done.missing + len(found.missing),
+            done.dropped + found.dropped,
+            done.cost + found.cost,
         )
         if progress:
             progress(tried, max(total, tried))
-    return Read(done.read, store.derived.waiting(extractor.name, space), failures, done.missing, done.dropped, done.cost)
+    return Read(
+        done.read, store.derived.waiting(extractor.name, space), failures, done.missing, done.dropped, done.cost
+    )
 
 
-def readings(
-    extractor: str, found: Sequence[tuple[tuple[int, MemCube], Extraction]], embed: Embed
-) -> list[Reading]:
+def readings(extractor: str, found: Sequence[tuple[tuple[int, MemCube], Extraction]], embed: Embed) -> list[Reading]:
     """Readings with the keys that follow from them; one call of the embedder for all."""
     texts = [text for _, extraction in found for text in _embedded(extraction)]
     vectors = embed(texts) if texts else None
@@ -83,8 +90,13 @@ def readings(
         at += count
         result.append(
             Reading(
-                seq, extractor, extraction, pack_mentions(_mentions(cube, extraction)), _links(extraction),
-                tokens.pack_terms(tokens.hashes("\n".join(extraction.statements))), own,
+                seq,
+                extractor,
+                extraction,
+                pack_mentions(_mentions(cube, extraction)),
+                _links(extraction),
+                tokens.pack_terms(tokens.hashes("\n".join(extraction.statements))),
+                own,
             )  # fmt: skip
         )
     return result

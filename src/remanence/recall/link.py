@@ -107,13 +107,3 @@ def _is_plain(name: str, mentions: int, view: View, mask: Mask) -> bool:
     slots, _ = view.postings.of(stems[0])
     slots = slots[slots < len(mask)]
     return int(np.count_nonzero(mask[slots])) > _AS_PLAIN * mentions
-
-
-def closest_fact(vector, view, mask):
-    owners = view.graph.links[0]
-    count = min(len(owners), view.graph.facts.size)
-    if not count: return None
-    raw = view.graph.facts.dot(vector)[:count]
-    s = np.zeros(len(view), np.float32)
-    np.maximum.at(s, owners[:count], raw)
-    return s

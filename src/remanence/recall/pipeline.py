@@ -98,11 +98,7 @@ def _search(view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, pr
     facts = [] if vector is None else link.facts(query.question, vector, view, mask, profile)
     if not (names or facts):
         return found
-    base = found.base
-    if vector is not None and profile.fact_keys:
-        extra = link.closest_fact(vector, view, mask)
-        if extra is not None: base = base + np.float32(profile.fact_keys) * extra
-    return replace(found, walk=associate(view, names, facts, base, mask, profile))
+    return replace(found, walk=associate(view, names, facts, found.base, mask, profile))
 
 
 def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:

@@ -49,11 +49,10 @@ class Profile:
     """Weight of the mean of the session's best turns: a session on the topic lifts its turns."""
     about_edge: float = 3.0
     """Graph: weight of the edge between a text and what it is about, in units of a mention."""
-    relation: float = 1.0
+    relation: float = 0.3
     """Graph: weight of the edge between the two sides of a fact."""
-    read_edge: float = 0.3
+    read_edge: float = 1.0
     """Graph: weight of the edge between a text and a name that a model found in it, in units of a mention."""
-    fact_keys: float = 0.0
     sequence: float = 0.0
     """Graph: weight of the edge between neighbouring turns. Conversations gain nothing from it."""
     damping: float = 0.5
@@ -66,8 +65,8 @@ class Profile:
     """How many passages the walk may start from, and with how much of its start; more where a name in the question is not
     what some text is about."""
     facts: int = 5
-    facts_share: float = 0.3
-    facts_cut: float = 0.5
+    facts_share: float = 0.05
+    facts_cut: float = 0.6
     """Facts that the walk may start from, their part of the names' start, and the cosine above which a fact is kept although
     the question names neither of its sides."""
     repeated: float = 0.5
