@@ -57,7 +57,7 @@ _LEAD = re.compile(
     re.VERBOSE,
 )
 _STOP = re.compile(
-    r"\s+(?:because|but|when|while|since|so|though|although|which|who|whom|whose|that|as|until|after|before|where|yet|like"
+    r"\s+[-–—]+\s|\s+(?:because|but|when|while|since|so|though|although|which|who|whom|whose|that|as|until|after|before|where|yet|like"
     r"|right|now|anymore|any\s+more|these\s+days|nowadays|currently|at\s+the\s+moment|at\s+present|today|lately|recently|instead"
     r"|too|as\s+well|a\s+lot|very\s+much|so\s+much|better|best|the\s+most|more\s+than|over|rather\s+than|thanks|especially)\b"
 )
@@ -68,15 +68,26 @@ _NO_START = re.compile(
     r"|each|every|another|other|in|on|at|by|with|from|for|about|up|out|off|over|under|still|already|an?\s+(?:lot|bit|little|few))\b",
     re.IGNORECASE,
 )
+_POINTS = re.compile(r"\b(?:my|our|me|us|i|your|you|we|it|them|him|they|he|she|this|these|those|there|here)\b", re.IGNORECASE)
+_POINTS_BACK = re.compile(r"\b(?:his|her|their|its)\b", re.IGNORECASE)
+_NARROWED = re.compile(r"\s+(?:that|who|where|when|which)\b")  # "stories that end well" are not all stories
+_LOOSE_END = re.compile(r"\s(?:to|of|in|on|at|by|with|from|for|about|and|or|the|an?|so|very|up|out)$")
+_CONTRACTED = re.compile(r"['’](?:ll|re|ve|d|m|t)\b")
+_GERUND = re.compile(r"\w{2,}ing$")
+_ING_NAMES = frozenset({"beijing", "nanjing", "chongqing", "wyoming", "redding"})
 _DEFINITE = re.compile(r"the\s+(?:[a-z]|\d)")
 _EMPTY = re.compile(
     r"(?:an?|the)\s+(?:\w+\s+)?(?:lot|bit|little|few|pleasure|pity|shame|mess|joke|lie|problem|must|same|one|ones|thing|things|idea"
-    r"|reason|way|kind|sort|question|point|case|best|worst|blast|treat|time|deal|plus|start|day|week|moment)\b(?!\s+\w+\s+[A-Z])"
+    r"|reason|way|kind|sort|question|point|case|best|worst|blast|treat|time|deal|plus|start|day|week|moment|fans?(?!\s+of))\b(?!\s+\w+\s+[A-Z])"
 )
 _MOST_WORDS = 12
 _BAD_AFTER = re.compile(
     rf"['’]|\s+(?:or|nor|&)\s|(?P<and>,?\s+and\s+)(?:the\s+)?(?:[{_UPPER}\d]|in\s|at\s)|\s*[/&]\s*\w|,\s+[{_UPPER}][\w]*,?\s+(?:and|or)\s"
 )
+_GOES_ON = re.compile(
+    r"\s+(?!(?:with|and|but|since|for|in|now|because|where|near|as|when|while|at|on|too|these|until|after|before|from|to|again|still"
+    r"|anymore|any|today|currently|by|via|full-time|part-time|together|alone|so|though|right|or|instead|nowadays|last|this|who|every)\b)[a-z]"
+)  # "the Hukeri taluk": the name is part of a longer one
 _LISTED = re.compile(
     rf"\s+(?!(?:with|and|but|since|for|in|now|because|where|near|as|when|while|at|on|too|these)\b)[a-z]|,?\s+(?:and|or)\s+[{_UPPER}]"
 )
@@ -101,7 +112,9 @@ def name(text: str, at: int, end: int) -> Span | None:
     first = folded(match.group().split()[0].strip("."))
     if first == "the" and len(match.group().split()) > 1:
         return match.span()
-    return None if first in _NOT_NAMES else match.span()
+    if first in _NOT_NAMES or _CONTRACTED.search(match.group()):
+        return None
+    return None if _GERUND.match(first) and first not in _ING_NAMES else match.span()
 
 
 def place(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | None:
@@ -125,7 +138,7 @@ def whole_name(text: str, at: int, end: int, is_clause: IsClause = None) -> Span
 def _is_one_of_several(text: str, at: int, end: int, is_clause: IsClause) -> bool:
     after = _BAD_AFTER.match(text, at, end)
     if after is None:
-        return False
+        return _GOES_ON.match(text, at, end) is not None
     return not (is_clause and after["and"] and is_clause(after.end("and")))
 
 
@@ -177,13 +190,17 @@ def phrase(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | N
             stop = start + joint.start()
             break
     words = text[start:stop].rstrip(" .\n\t")
-    return (start, start + len(words)) if words and len(words.split()) <= _MOST_WORDS else None
+    if not words or len(words.split()) > _MOST_WORDS or _POINTS.search(words) or _LOOSE_END.search(words):
+        return None
+    return start, start + len(words)
 
 
 def noun(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | None:
     """A phrase that means the same outside its text: "jazz", "a red bicycle", "the Beatles", but not "the book"."""
     span = None if _DEFINITE.match(text, at, end) else phrase(text, at, end, is_clause)
-    return span if span and not _EMPTY.match(text, at, span[1]) else None
+    if span and _NARROWED.match(text, span[1], end):
+        return None
+    return span if span and not _EMPTY.match(text, at, span[1]) and not _POINTS_BACK.search(text, *span) else None
 
 
 def indefinite(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | None:
@@ -195,7 +212,10 @@ def described(text: str, at: int, end: int, is_clause: IsClause = None) -> Span 
     """What a copula says of its subject: "a tower in Paris", "the capital of Portugal"; None for "a lot" and "the one"."""
     if not re.compile(r"(?:an?|the)\s").match(text, at, end) or _EMPTY.match(text, at, end):
         return None
-    return phrase(text, at, end, is_clause)
+    span = phrase(text, at, end, is_clause)
+    if span and text.startswith("the", at) and _NARROWED.match(text, span[1], end):
+        return None
+    return span
 
 
 def is_adjective(word: str) -> bool:

@@ -276,15 +276,19 @@ def _verb(text: str, subject: Subject, end: int, begins: Begins | None) -> list[
     adverbs = _ADVERBS_BEFORE.match(text, at, end) if not no else None
     if adverbs:
         at, now = adverbs.end(), _NOW.search(adverbs["adverbs"]) is not None
-    said = _present(text, at, end, begins) or (None if no else _past(text, at, end, begins))
+    agrees = (no is not None and no["no"][0] in "du") or subject.first or subject.plural
+    said = _present(text, at, end, begins, base=agrees) or (None if no else _past(text, at, end, begins))
     if said is None or (not subject.person and said.relation not in _IT_MAY):
         return []
     return [said._replace(negated=said.negated or no is not None, replaces=said.replaces or now)]
 
 
-def _present(text: str, at: int, end: int, begins: Begins | None) -> Said | None:
+def _present(text: str, at: int, end: int, begins: Begins | None, *, base: bool) -> Said | None:
+    """`base`: the verb has to stand without its s. "Sounds like a plan" says nothing of a Sounds."""
     found = _VERB.match(text, at, end)
-    return _rows(found, _VERB_ROWS, text, end, begins) if found else None
+    if found is None or base == (found.group().split()[0].endswith("s")):
+        return None
+    return _rows(found, _VERB_ROWS, text, end, begins)
 
 
 def _past(text: str, at: int, end: int, begins: Begins | None) -> Said | None:
@@ -308,8 +312,8 @@ def _attribute(text: str, subject: Subject, end: int, begins: Begins | None) -> 
     found, changed = _IS.match(text, subject.end, end), _CHANGED.match(text, subject.end, end)
     state = _ISNT.match(text, subject.end, end)
     at = next((match.end() for match in (found, state, changed) if match), None)
-    if at is None:
-        return []
+    if at is None or (words != "name" and text[subject.end : subject.end + 1] in {"'", "’"}):
+        return []  # "the voice of Cleveland's MetroHealth": no verb
     negated = state is not None or (found is not None and found["no"] is not None)
     now = found is not None and _NOW.search(found["before"] + found["after"]) is not None
     called = re.compile(r"(?:called|named)\s+").match(text, at, end)

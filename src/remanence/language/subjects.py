@@ -39,6 +39,8 @@ class Subject(NamedTuple):
     owner: str | None = None
     """Whom the attribute belongs to, for "my sister": then `name` is "Ana's sister"."""
     attribute: str | None = None
+    first: bool = False
+    """It is "I": the verb stands without its s, as after a plural."""
     person: bool = True
     """False for "it", which neither lives nor works anywhere."""
     plural: bool = False
@@ -53,7 +55,7 @@ def subjects(text: str, at: int, end: int, voices: Voices) -> Iterator[Subject]:
         word = pronoun[1].lower()
         who = voices.speaker if word == "i" else voices.about
         if who:
-            yield Subject(_shown(who), pronoun.end(), person=word != "it", plural=word == "they")
+            yield Subject(_shown(who), pronoun.end(), first=word == "i", person=word != "it", plural=word == "they")
         return
     owner = _OWNER.match(text, at, end)
     if owner:
@@ -98,9 +100,11 @@ def _belongings(text: str, at: int, end: int, owner: str, depth: int = 1) -> Ite
         place = word.end()
         stop = place - (len(word.group()) - len(word.group().rstrip()))
         attribute = " ".join(text[at:stop].split())
+        if attribute in {"favourite", "favorite"}:
+            continue
         yield Subject(f"{owner}'s {attribute}", stop, owner, attribute, plural=attribute.endswith("s"))
         inner = _POSSESSIVE.match(text, stop, end)
-        if inner:  # "my dog's name is Rex" says who the dog is; "my sister's birthday" belongs to the sister
+        if inner and attribute != "name":  # "my dog's name is Rex" says who the dog is; "my sister's birthday" belongs to the sister
             named = _CALLED.match(text, inner.end(), end)
             if named:
                 yield Subject(f"{owner}'s {attribute}", named.end(), owner, attribute)
