@@ -13,7 +13,17 @@ from remanence.errors import InputError
 from remanence.language import slots
 from remanence.language.relations import Arity, arity, canonical
 from remanence.language.slots import (
-    NEAREST, Contradiction, Slot, Stated, Superseded, order, relation_key, resolve, same_values, subject_key, value_key,
+    NEAREST,
+    Contradiction,
+    Slot,
+    Stated,
+    Superseded,
+    order,
+    relation_key,
+    resolve,
+    same_values,
+    subject_key,
+    value_key,
 )  # fmt: skip
 
 DAY = 86400.0
@@ -127,27 +137,37 @@ def test_yes_and_no_at_one_time():
 
 
 def test_two_places_of_birth_contradict_however_late():
-    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Porto", 9999, relation="was born in")])["ana", "born in"]
+    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Porto", 9999, relation="was born in")])[
+        "ana", "born in"
+    ]
     assert slot.arity is Arity.FIXED
     assert values(slot) == ["Lisbon", "Porto"]
     assert against(slot) == [("Lisbon", "Porto")]
 
 
 def test_a_denial_takes_back_a_place_of_birth():
-    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Lisbon", 3, relation="born in", negated=True)])["ana", "born in"]
+    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Lisbon", 3, relation="born in", negated=True)])[
+        "ana", "born in"
+    ]
     assert values(slot) == against(slot) == []
 
 
-@pytest.mark.parametrize(("one", "other"), [("1946", "3 May 1946"), ("May 1946", "May 3rd, 1946"), ("1946-05-03", "the 3rd of May 1946")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("1946", "3 May 1946"), ("May 1946", "May 3rd, 1946"), ("1946-05-03", "the 3rd of May 1946")]
+)
 def test_a_year_and_its_day_are_one_date_of_birth(one, other):
-    slot = resolve([stated(one, 0, relation="born on"), stated(other, 0, relation="born on", source="b")])["ana", "born on"]
+    slot = resolve([stated(one, 0, relation="born on"), stated(other, 0, relation="born on", source="b")])[
+        "ana", "born on"
+    ]
     assert len(values(slot)) == 1
     assert against(slot) == []
 
 
 def test_likes_stand_side_by_side_until_denied():
     likes = [stated(value, day, relation="likes") for day, value in enumerate(("jazz", "tea", "chess"))]
-    slot = resolve([*likes, stated("Tea", 9, relation="loves", negated=True), stated("wine", 10, relation="enjoys", replaces=True)])["ana", "likes"]
+    slot = resolve(
+        [*likes, stated("Tea", 9, relation="loves", negated=True), stated("wine", 10, relation="enjoys", replaces=True)]
+    )["ana", "likes"]
     assert slot.arity is Arity.MANY
     assert values(slot) == ["jazz", "chess", "wine"]
     assert ended(slot) == [("tea", "Tea")]
@@ -155,7 +175,9 @@ def test_likes_stand_side_by_side_until_denied():
 
 
 def test_unknown_relations_stand_side_by_side_unless_one_replaces():
-    one, two, three = (stated(value, day, relation="database") for day, value in enumerate(("Postgres", "SQLite", "DuckDB")))
+    one, two, three = (
+        stated(value, day, relation="database") for day, value in enumerate(("Postgres", "SQLite", "DuckDB"))
+    )
     key = ("ana", "database")
     assert values(resolve([one, two, three])[key]) == ["Postgres", "SQLite", "DuckDB"]
     slot = resolve([one, two, replace(three, replaces=True)])[key]
@@ -188,7 +210,14 @@ def test_naming_twice_is_naming_once(text):
 
 @pytest.mark.parametrize(
     ("subject", "key"),
-    [("Ana", "ana"), ("  ANA ", "ana"), ("The Eiffel Tower", "eiffel tower"), ("José's", "jose"), ("the", "the"), ("?", "?")],
+    [
+        ("Ana", "ana"),
+        ("  ANA ", "ana"),
+        ("The Eiffel Tower", "eiffel tower"),
+        ("José's", "jose"),
+        ("the", "the"),
+        ("?", "?"),
+    ],
 )
 def test_subjects(subject, key):
     assert subject_key(subject) == key
@@ -235,13 +264,15 @@ def naive(some, window=slots.WINDOW):
     return found
 
 
-def naive_slot(line, count, window):
+def naive_slot(line, count, window):  # noqa: C901
     keys = [value_key(one.fact.relation, one.fact.value) for one in line]
     same = same_values(keys)
     value = dict(zip(line, (same[key] for key in keys), strict=True))
 
     def orders(one, two):
-        later = two.holds_from > one.holds_from + window or (one.source == two.source and two.holds_from > one.holds_from)
+        later = two.holds_from > one.holds_from + window or (
+            one.source == two.source and two.holds_from > one.holds_from
+        )
         return later or (two.replaces and not one.replaces)
 
     def ends(one, two):
@@ -328,7 +359,9 @@ def test_every_value_that_was_stated_is_accounted_for(some):
     for one in some:
         slot = found[subject_key(one.fact.subject), relation_key(one.fact.relation)]
         known = [*slot.current, *(each.old for each in slot.superseded)]
-        assert one.negated or any(value_key("", each.fact.value)[:1] == value_key("", one.fact.value)[:1] for each in known)
+        assert one.negated or any(
+            value_key("", each.fact.value)[:1] == value_key("", one.fact.value)[:1] for each in known
+        )
 
 
 # ── limits ──
@@ -358,7 +391,9 @@ def test_a_window_has_to_be_a_number(window):
 
 
 def test_slots_are_found_by_any_wording_and_their_contradictions_together():
-    found = resolve([stated("Lisbon"), stated("Porto", source="b", seq=1), stated("Rome", relation="born in", subject="Bob")])
+    found = resolve(
+        [stated("Lisbon"), stated("Porto", source="b", seq=1), stated("Rome", relation="born in", subject="Bob")]
+    )
     slot = found.about("ANA", "resides in")
     assert slot is not None
     assert found.contradictions() == slot.contradictions != ()

@@ -68,7 +68,9 @@ _NO_START = re.compile(
     r"|each|every|another|other|in|on|at|by|with|from|for|about|up|out|off|over|under|still|already|an?\s+(?:lot|bit|little|few))\b",
     re.IGNORECASE,
 )
-_POINTS = re.compile(r"\b(?:my|our|me|us|i|your|you|we|it|them|him|they|he|she|this|these|those|there|here)\b", re.IGNORECASE)
+_POINTS = re.compile(
+    r"\b(?:my|our|me|us|i|your|you|we|it|them|him|they|he|she|this|these|those|there|here)\b", re.IGNORECASE
+)
 _POINTS_BACK = re.compile(r"\b(?:his|her|their|its)\b", re.IGNORECASE)
 _NARROWED = re.compile(r"\s+(?:that|who|where|when|which)\b")  # "stories that end well" are not all stories
 _LOOSE_END = re.compile(r"\s(?:to|of|in|on|at|by|with|from|for|about|and|or|the|an?|so|very|up|out)$")
@@ -124,7 +126,9 @@ def place(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | No
     if not match:
         return None
     comma = text.find(",", *match.span())
-    listed = comma >= 0 and _LISTED.match(text, match.end(), end)  # "Lisbon, Ana and Bob", "Lisbon, Bob lives": no region
+    listed = comma >= 0 and _LISTED.match(
+        text, match.end(), end
+    )  # "Lisbon, Ana and Bob", "Lisbon, Bob lives": no region
     stop = comma if listed else match.end()
     return None if _is_one_of_several(text, stop, end, is_clause) else (match.start(), stop)
 
@@ -204,7 +208,7 @@ def noun(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | Non
 
 
 def indefinite(text: str, at: int, end: int, is_clause: IsClause = None) -> Span | None:
-    """ "a hospital", "an engineer"."""
+    """A noun with "a" before it: "a hospital"."""
     return noun(text, at, end, is_clause) if re.compile(r"an?\s").match(text, at, end) else None
 
 

@@ -28,18 +28,32 @@ class Said(NamedTuple):
 
 
 _ADVERBS = r"(?:\s*\b(?:now|currently|still|also|actually|really|originally|officially|finally|already|just|recently|usually|mainly|always|absolutely|totally|truly|permanently|lawfully|legally|happily)\b){0,2}"
-_IS = re.compile(rf"(?:\s*(?<!\w)(?:am|is|are)\b|['’](?:m|s|re)\b)(?P<before>{_ADVERBS})(?P<no>\s*(?:not|no\s+longer|never)\b|n['’]t\b)?(?P<after>{_ADVERBS})\s+")
+_IS = re.compile(
+    rf"(?:\s*(?<!\w)(?:am|is|are)\b|['’](?:m|s|re)\b)(?P<before>{_ADVERBS})(?P<no>\s*(?:not|no\s+longer|never)\b|n['’]t\b)?(?P<after>{_ADVERBS})\s+"
+)
 _ISNT = re.compile(r"\s*(?<!\w)(?:isn|aren)['’]t\s+")
 _WAS = re.compile(rf"\s*(?<!\w)(?:was|were)\b{_ADVERBS}\s+")
-_HAS = re.compile(r"(?:\s*(?<!\w)(?:have|has|got|adopted|bought)\b|['’](?:ve|s)\s+got\b)(?:\s+got)?\s+an?\s+(?:new\s+)?(?P<what>(?:[a-z][a-z-]*\s+){1,3}?)(?:named|called)\s+")
-_PERFECT = re.compile(rf"(?:\s*(?<!\w)(?:have|has)\b|['’](?:ve|s)\b){_ADVERBS}\s+(?P<verb>lived|worked|been\s+living|been\s+working)\s+(?P<at>in|at|for|as)\s+")
-_SINCE = re.compile(r"\s+(?:since\b|for\s+(?:\d|an?\b|many|several|over|almost|two|three|four|five|six|seven|eight|nine|ten|years))")
-_LEFT = re.compile(rf"\s*(?<!\w)(?:has\s+|have\s+)?{_ADVERBS}\s*(?:stopped|quit)\s+(?P<verb>working\s+(?:at|for|as)|living\s+in)\s+")
+_HAS = re.compile(
+    r"(?:\s*(?<!\w)(?:have|has|got|adopted|bought)\b|['’](?:ve|s)\s+got\b)(?:\s+got)?\s+an?\s+(?:new\s+)?(?P<what>(?:[a-z][a-z-]*\s+){1,3}?)(?:named|called)\s+"
+)
+_PERFECT = re.compile(
+    rf"(?:\s*(?<!\w)(?:have|has)\b|['’](?:ve|s)\b){_ADVERBS}\s+(?P<verb>lived|worked|been\s+living|been\s+working)\s+(?P<at>in|at|for|as)\s+"
+)
+_SINCE = re.compile(
+    r"\s+(?:since\b|for\s+(?:\d|an?\b|many|several|over|almost|two|three|four|five|six|seven|eight|nine|ten|years))"
+)
+_LEFT = re.compile(
+    rf"\s*(?<!\w)(?:has\s+|have\s+)?{_ADVERBS}\s*(?:stopped|quit)\s+(?P<verb>working\s+(?:at|for|as)|living\s+in)\s+"
+)
 _TURNED = re.compile(r"\s*(?<!\w)(?:just\s+|recently\s+)?turned\s+")
 _BORN = re.compile(r"born\s+(?=in\s|on\s)")
 _IN_ON = re.compile(r"\s*,?\s*(?:in|on|at)\s+")
-_CHANGED = re.compile(r"\s*(?:has\s+|have\s+)?(?:just\s+|recently\s+)?(?:changed|switched)\s+(?:from\s+[^,;]{1,60}?\s+)?to\s+")
-_NO = re.compile(r"\s*(?<!\w)(?P<no>do(?:es)?\s+not|do(?:es)?n['’]t|no\s+longer|never|did\s+not|didn['’]t|used\s+to|has\s+never|have\s+never)(?:\s+(?:actually|really|currently))?\s+")
+_CHANGED = re.compile(
+    r"\s*(?:has\s+|have\s+)?(?:just\s+|recently\s+)?(?:changed|switched)\s+(?:from\s+[^,;]{1,60}?\s+)?to\s+"
+)
+_NO = re.compile(
+    r"\s*(?<!\w)(?P<no>do(?:es)?\s+not|do(?:es)?n['’]t|no\s+longer|never|did\s+not|didn['’]t|used\s+to|has\s+never|have\s+never)(?:\s+(?:actually|really|currently))?\s+"
+)
 _PAST_NO = ("did", "has never", "have never")
 
 # verb phrase (base, third person) | relation | kind of value
@@ -106,7 +120,9 @@ _CONDITION = re.compile(
     r"(?:vegetarian|vegan|retired|divorced|widowed|single|unemployed|self-employed|left-handed|right-handed|colour-blind|color-blind"
     r"|diabetic|deaf|blind|bilingual|lactose\s+intolerant|gluten\s+intolerant|pescatarian|pregnant)(?=\s*(?:[.!,;]|$|and\b|now\b))"
 )
-_PLAYED = re.compile(r"(?:the\s+)?(?!the\b|a\b|an\b|in\b|at\b|on\b|for\b|with\b|to\b|as\b|it\b|some\b|around\b|along\b|games?\b|well\b|sports?\b)[a-z]+(?=\s*(?:[.!,;]|$|and\b|every\b|in\b|on\b|with\b|for\b))")
+_PLAYED = re.compile(
+    r"(?:the\s+)?(?!the\b|a\b|an\b|in\b|at\b|on\b|for\b|with\b|to\b|as\b|it\b|some\b|around\b|along\b|games?\b|well\b|sports?\b)[a-z]+(?=\s*(?:[.!,;]|$|and\b|every\b|in\b|on\b|with\b|for\b))"
+)
 
 Row = tuple[str, str, bool]
 
@@ -172,7 +188,7 @@ def _rows(found: re.Match[str], rows: dict[str, list[Row]], text: str, end: int,
 
 
 def _is(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "is a tower", "isn't married to", "is no longer employed by", "is 34 years old", "is vegetarian"."""
+    """Read "is a tower", "isn't married to", "is no longer employed by", "is 34 years old", "is vegetarian"."""
     found = _ISNT.match(text, subject.end, end) or _IS.match(text, subject.end, end)
     if not found:
         return []
@@ -200,14 +216,14 @@ _BELONGS = re.compile(r"['’]s?\s+(?:[a-z]+|CEO)(?=\s*(?:[.!,;]|$))")
 
 
 def _belongs(text: str, at: int, end: int) -> Span | None:
-    """ "Bob's sister"."""
+    """Read "Bob's sister"."""
     owner = phrases.name(text, at, end)
     found = _BELONGS.match(text, owner[1], end) if owner else None
     return (at, found.end()) if found and is_known(found.group().split()[-1]) else None
 
 
 def _was(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "was born in", "was written by", "was a painter"."""
+    """Read "was born in", "was written by", "was a painter"."""
     found = _WAS.match(text, subject.end, end)
     if not found:
         return []
@@ -236,7 +252,7 @@ def _born(text: str, at: int, end: int) -> list[Said]:
 
 
 def _has(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "has a dog named Rex"."""
+    """Read "has a dog named Rex"."""
     del begins
     found = _HAS.match(text, subject.end, end)
     span = phrases.whole_name(text, found.end(), end) if found else None
@@ -244,7 +260,7 @@ def _has(text: str, subject: Subject, end: int, begins: Begins | None) -> list[S
 
 
 def _perfect(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "has lived in Lisbon since 2019" holds still; without the since, it may be over."""
+    """Read "has lived in Lisbon since 2019", which holds still; without the since, it may be over."""
     found = _PERFECT.match(text, subject.end, end)
     if not found or not subject.person:
         return []
@@ -255,11 +271,13 @@ def _perfect(text: str, subject: Subject, end: int, begins: Begins | None) -> li
     if not row or not span:
         return []
     going = going or _SINCE.match(text, span[1], end) is not None
-    return [Said(canonical(f"{verb[:-1] if verb == 'lived' else verb[:-2]} {found['at']}") if going else row[0][0], span)]
+    return [
+        Said(canonical(f"{verb[:-1] if verb == 'lived' else verb[:-2]} {found['at']}") if going else row[0][0], span)
+    ]
 
 
 def _verb(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "lives in", "moved to", "does not work at", "no longer likes", "used to own"."""
+    """Read "lives in", "moved to", "does not work at", "no longer likes", "used to own"."""
     turned = _TURNED.match(text, subject.end, end)
     years = phrases.age(text, turned.end(), end) if turned else None
     if years:
@@ -307,7 +325,7 @@ _NAME_END = re.compile(r"\s+(?:name|names)$")
 
 
 def _attribute(text: str, subject: Subject, end: int, begins: Begins | None) -> list[Said]:
-    """ "my phone number is …", "Ana's favourite colour has changed to …"."""
+    """Read "my phone number is …", "Ana's favourite colour has changed to …"."""
     words = subject.attribute or ""
     found, changed = _IS.match(text, subject.end, end), _CHANGED.match(text, subject.end, end)
     state = _ISNT.match(text, subject.end, end)
@@ -317,10 +335,12 @@ def _attribute(text: str, subject: Subject, end: int, begins: Begins | None) -> 
     negated = state is not None or (found is not None and found["no"] is not None)
     now = found is not None and _NOW.search(found["before"] + found["after"]) is not None
     called = re.compile(r"(?:called|named)\s+").match(text, at, end)
-    relation = _NAME_END.sub("", words) if words not in {"full name"} else words
+    relation = _NAME_END.sub("", words) if words != "full name" else words
     if called:
         at = called.end()
-    span = phrases.whole_name(text, at, end) if called or relation != words else _filling(text, relation, at, end, begins)
+    span = (
+        phrases.whole_name(text, at, end) if called or relation != words else _filling(text, relation, at, end, begins)
+    )
     if span is None:
         return []
     return [Said(relation, span, negated, now or changed is not None or words.startswith("new "), attribute=True)]

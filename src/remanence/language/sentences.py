@@ -67,9 +67,9 @@ def _stated(block: str) -> Iterator[Sentence]:
         piece = block[start:end]
         inside, quoted = quoted, _still_quoted(piece, quoted)
         labelled = labelled or _LABEL.match(piece) is not None
-        if not (inside or quoted or _QUOTES.search(piece) or _CODE.match(piece) or _DOUBT.search(piece)):
-            if "?" not in piece:
-                yield Sentence(start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip()), not labelled)
+        if inside or quoted or "?" in piece or _QUOTES.search(piece) or _CODE.match(piece) or _DOUBT.search(piece):
+            continue
+        yield Sentence(start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip()), not labelled)
 
 
 def _spans(block: str) -> Iterator[tuple[int, int]]:

@@ -249,7 +249,9 @@ class _Recent:
     """The last statements of one value that could be left unordered with a later one: by `replaces`, of the last two sources."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[bool, bool], int] = {}  # by replaces, and by whether it is the last, or the last of another source
+        self._last: dict[
+            tuple[bool, bool], int
+        ] = {}  # by replaces, and by whether it is the last, or the last of another source
 
     def add(self, line: _Timeline, at: int) -> None:
         """Take in a later statement."""
@@ -347,7 +349,8 @@ class _Enders:
 
 def _part(part: str) -> str:
     """One part of a value in normal form."""
-    words = [_NUMBERS.get(word, word) for word in _WORD.findall(re.sub(r"['’]s\b", "", folded(part)))]
+    found: list[str] = _WORD.findall(re.sub(r"['’]s\b", "", folded(part)))
+    words = [_NUMBERS.get(word, word) for word in found]
     while len(words) > 1 and words[0] in _ARTICLES:
         del words[0]
     return " ".join(words)

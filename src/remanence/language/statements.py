@@ -110,7 +110,9 @@ class _Reader:
         """Whether a new clause, with a subject or without, begins here."""
         if predicates.begins(self.text, at, self.end):
             return True
-        return any(predicates.read(self.text, one, self.end, None) for one in subjects(self.text, at, self.end, self.voices))
+        return any(
+            predicates.read(self.text, one, self.end, None) for one in subjects(self.text, at, self.end, self.voices)
+        )
 
     def _claim(self, at: int, subject: Subject, said: Said) -> Iterator[Claim]:
         value = " ".join(self.text[said.span[0] : said.span[1]].split())
@@ -124,7 +126,7 @@ class _Reader:
 
 
 def _turned(fact: Fact) -> Fact | None:
-    """ "Lisbon is the capital of Portugal" and "Ana is Bob's sister" as facts about Portugal and Bob."""
+    """Read "Lisbon is the capital of Portugal" and "Ana is Bob's sister" as facts about Portugal and Bob."""
     of = _NAMED_OF.match(fact.value)
     if of and (is_known(of[1]) or of[1].strip() in _TITLE_PEOPLE):
         owner = phrases.name(fact.value, of.end(), len(fact.value))

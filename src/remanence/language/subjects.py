@@ -91,7 +91,7 @@ def other_topic(text: str, start: int, end: int, about: str, clear: bool) -> boo
 
 
 def _belongings(text: str, at: int, end: int, owner: str, depth: int = 1) -> Iterator[Subject]:
-    """ "phone", "phone number", "phone number today" …: the predicate that follows decides which it is."""
+    """Each of "phone", "phone number", "phone number today" …: the predicate that follows decides which it is."""
     place = at
     for _ in range(_MOST_WORDS):
         word = _ATTRIBUTE_WORD.match(text, place, end)
@@ -104,7 +104,9 @@ def _belongings(text: str, at: int, end: int, owner: str, depth: int = 1) -> Ite
             continue
         yield Subject(f"{owner}'s {attribute}", stop, owner, attribute, plural=attribute.endswith("s"))
         inner = _POSSESSIVE.match(text, stop, end)
-        if inner and attribute != "name":  # "my dog's name is Rex" says who the dog is; "my sister's birthday" belongs to the sister
+        if (
+            inner and attribute != "name"
+        ):  # "my dog's name is Rex" says who the dog is; "my sister's birthday" belongs to the sister
             named = _CALLED.match(text, inner.end(), end)
             if named:
                 yield Subject(f"{owner}'s {attribute}", named.end(), owner, attribute)
@@ -123,7 +125,7 @@ _INTRODUCES = frozenset(
 
 
 def _of(text: str, of: re.Match[str], end: int, voices: Voices) -> Iterator[Subject]:
-    """ "the capital of Portugal", "the name of my dog"."""
+    """Read "the capital of Portugal", "the name of my dog"."""
     attribute = " ".join(of[1].split())
     if attribute.split()[-1] in _NO_ATTRIBUTE:
         return
