@@ -20,7 +20,7 @@ IsClause = Callable[[int], bool] | None
 _UPPER = "".join(letter for letter in map(chr, range(0x530)) if letter.isupper())  # Latin, Greek, Cyrillic
 _TITLE = r"(?:Dr|Mr|Mrs|Ms|St|Prof|Sr|Jr)\."
 _WORD = rf"(?:{_TITLE}|[A-Z]\.|[{_UPPER}](?:\w|['’](?!s\b)(?=\w)|[-./&+](?=\w))*)"
-_SMALL = r"(?:of|the|de|da|do|dos|del|della|di|la|le|van|von|der|den)"
+_SMALL = r"(?:of|the|de|da|do|dos|del|della|di|la|le|van|von|der|den|e|y|bin|ibn|al|el)"
 _MORE = rf"(?:\s+(?:{_SMALL}\s+){{0,2}}(?:{_WORD}|\d{{1,4}}\b)){{0,6}}"
 _NAME = re.compile(rf"(?:[Tt]he\s+)?{_WORD}{_MORE}(?!\w)")
 _PLACE = re.compile(rf"(?:[Tt]he\s+)?{_WORD}{_MORE}(?:,\s+{_WORD}{_MORE}){{0,2}}(?!\w)")
@@ -50,8 +50,9 @@ _NOT_NAMES = STOP_WORDS | frozenset(
 _ADVERB = r"(?:now|currently|still|also|actually|really|originally|officially|finally|already|just|recently|usually|mainly|today|always|both)"
 _LEAD = re.compile(
     rf"""(?:(?:[-*•]|\d{{1,2}}[.)])\s+
+    |(?i:hi|hey|hello|thanks|thank\ you|oh|yes|well),?\ {_WORD}[,!.]\s+
     |(?i:well|oh|ah|wow|so|and|but|yes|yeah|yep|ok|okay|hey|hi|hello|thanks|anyway|by\ the\ way|btw|fyi|in\ fact|of\ course|sure
-      |no|also|plus|personally|(?:hi|hey|hello|thanks|thank\ you),?\ {_WORD})(?:[,!.]\s*|\s+(?=I\b|my\b|[{_UPPER}]))
+      |no|also|plus|personally)(?:[,!.]\s*|\s+(?=I\b|my\b|[{_UPPER}]))
     |(?:[{_UPPER}][a-z]+ly|Now|Today|Nowadays|Still|These\ days|At\ the\ moment),?\s+
     |(?:In|Since|By|From|Until)\s+(?:\w+\s+)?[12]\d{{3}},?\s+)""",
     re.VERBOSE,

@@ -207,6 +207,8 @@ def _copula(text: str, subject: Subject, at: int, end: int, begins: Begins | Non
     years = phrases.age(text, at, end) if subject.person else None
     if years:
         return Said("age", years)
+    if subject.attribute and canonical(subject.attribute) in _KINDS and canonical(subject.attribute) != "phone":
+        return None  # "my age is a secret" says nothing of an age; "my phone is a Nokia" does, of a thing
     condition = _CONDITION.match(text, at, end)
     span = condition.span() if condition else phrases.described(text, at, end, begins) or _belongs(text, at, end)
     return Said("is", span) if span else None

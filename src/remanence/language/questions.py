@@ -62,7 +62,7 @@ _COUNT = re.compile(
 )
 _HELLO = re.compile(
     r"\s*(?:(?i:(?:oh|well|hey|hi|hello|ah|wow|sure|thanks|thank\ you|good\ question)\b)(?:,?\s+[A-Z][a-z]+)?[,!.]+\s+"
-    r"|[A-Z][a-z]+,\s+(?=I\b|[a-z])){0,3}"
+    r"|(?!Yes|No|Yeah|Yep|Nope)[A-Z][a-z]+,\s+(?=I\b)){0,3}"
 )
 _CALLS_OUT = re.compile(
     r"(?:(?P<word>(?i:yes|yeah|yep|no|nope|hey|hi|thanks|wow)),?\s+)?[A-Z][a-z]+"

@@ -20,7 +20,10 @@ from remanence.language.sentences import Sentence, plain
 from remanence.language.subjects import Subject, Voices, other_topic, subjects
 
 _MOST = 8  # claims of one sentence
-_JOINT = re.compile(r"\s*(?:[,;]\s*(?:and\s+|but\s+)?|\s(?:and|but)\s+)(?:then\s+|also\s+)?")
+_JOINT = re.compile(
+    r"(?:\s+years?\s+old)?(?:,?\s+(?:now|too|as\s+well|currently|nowadays|these\s+days|today|(?:in|since)\s+[12]\d{3}|for\s+\w+\s+years))?"
+    r"\s*(?:[,;]\s*(?:and\s+|but\s+)?|\s(?:and|but)\s+)(?:then\s+|also\s+)?"
+)
 _NAMED_OF = re.compile(r"the\s+((?:(?:[a-z][a-z-]*|CEO)\s+){1,3})of\s+")
 _OF_ONE = re.compile(r"(?:['’]s|(?<=s)['’])\s+((?:[A-Za-z][a-z-]*\s*){1,3})$")
 _TITLE_PEOPLE = frozenset(
