@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,7 @@ STATED = {
     "Photosynthesis is a process in plants.": ["Photosynthesis | is | a process in plants"],
     "Dune was written by Frank Herbert.": ["Dune | written by | Frank Herbert"],
     "It is located in Paris, France.": ["Ana Costa | located in | Paris, France"],
+    "It is a right tributary of the river Lahn, which is long.": ["Ana Costa | is | a right tributary of the river Lahn"],
     "I'm a nurse.": ["Zoe | is | a nurse"],
 }  # fmt: skip
 
@@ -134,7 +136,7 @@ SILENT = [
     "Please live in Lisbon.", "Let Bob be a doctor.", "Pretend my name is Bob.",
     # words that point elsewhere, or say little
     "I love it.", "I like that.", "I love you.", "I love your dress.", "I like the book.", "I love my job.", "I like it a lot.",
-    "This is a tower.", "That was a mess.", "There is a dog.", "You live in Lisbon.", "We live in Lisbon.", "Ana is the one.",
+    "This is a tower.", "That was a mess.", "There is a dog.", "You live in Lisbon.", "We live in Lisbon.", "Ana is the one.", "Ana is a bright, ingenious girl.", "Inside was a dog.", "Ana is a because.", "Ana lives in Lisbon, it seems.",
     "Everyone loves jazz.", "Nobody lives in Lisbon.", "Dinner was a mess.", "I'm a huge fan.", "I love stories that end well.",
     "Sounds like a plan.", "My favorite is the cake.", "My point is Bob.", "My day was a blast.", "You'll love Lisbon.",
     # values of another kind
@@ -229,7 +231,7 @@ def test_places_lie_in_the_text_in_order_and_hold_the_value(text):
         assert 0 <= claim.start < claim.end <= len(text)
         stretch = " ".join(text[claim.start : claim.end].split())
         assert claim.fact.value in stretch or claim.fact.subject in stretch
-        assert claim.fact.subject.strip() and claim.fact.relation.strip() and claim.fact.value.strip()
+        assert all((claim.fact.subject.strip(), claim.fact.relation.strip(), claim.fact.value.strip()))
         assert "?" not in stretch
 
 
@@ -238,7 +240,7 @@ def test_places_lie_in_the_text_in_order_and_hold_the_value(text):
 def test_sentences_are_bounded_and_do_not_overlap(text):
     spans = list(plain(text))
     assert all(0 < end - start <= LONGEST for start, end, _ in spans)
-    assert all(one.end <= two.start for one, two in zip(spans, spans[1:], strict=False))
+    assert all(one.end <= two.start for one, two in pairwise(spans))
 
 
 @given(TEXTS, st.sampled_from(["if", "perhaps", "said"]))

@@ -33,7 +33,7 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,6}")
 _AGE = re.compile(r"(?:\d{1,3}\b(?!\s*[-/:.,%]\s*\d)|[a-z]+(?:-[a-z]+)?(?=\s+years?\s+old))")
 _AGE_END = re.compile(r"(?:\s+years?\s+old|\s+years?\s+of\s+age)?(?=\s*(?:[.!,;]|$|\band\b|\bnow\b|\btoday\b))")
 _ADDRESS = re.compile(r"(?=[^;!]{0,60}\d)[\w][^;!\n(]{3,120}?(?=\s*(?:[.!;]?$|[;!(]))")
-_PHRASE = re.compile(r"[^\s,;:()!?.…–—][^,;:()!?…–—\n]*")
+_PHRASE = re.compile(r"[^\s,;:()!?.…–—][^,;:()!?…–—]*")
 
 _NOT_NAMES = STOP_WORDS | frozenset(
     """yes yeah yep no nope ok okay oh ah wow well hey hi hello thanks thank please sorry sure today tomorrow yesterday
@@ -45,7 +45,8 @@ _NOT_NAMES = STOP_WORDS | frozenset(
     monday tuesday wednesday thursday friday saturday sunday part half much more less people things stuff others
     remember note say ask tell make take give show write use try keep go come see look add call answer reply ignore
     assume imagine pretend suppose according despite during after before nice good great cool awesome amazing congrats
-    same different dear honestly seriously basically""".split()
+    inside outside above below beneath beyond behind beside appended attached enclosed included
+    gone same different dear honestly seriously basically""".split()
 )
 _ADVERB = r"(?:now|currently|still|also|actually|really|originally|officially|finally|already|just|recently|usually|mainly|today|always|both)"
 _LEAD = re.compile(
@@ -59,7 +60,7 @@ _LEAD = re.compile(
 )
 _STOP = re.compile(
     r"\s+[-–—]+\s|\s+(?:because|but|when|while|since|so|though|although|which|who|whom|whose|that|as|until|after|before|where|yet|like"
-    r"|right|now|anymore|any\s+more|these\s+days|nowadays|currently|at\s+the\s+moment|at\s+present|today|lately|recently|instead"
+    r"|now|anymore|any\s+more|these\s+days|nowadays|currently|at\s+the\s+moment|at\s+present|today|lately|recently|instead"
     r"|too|as\s+well|a\s+lot|very\s+much|so\s+much|better|best|the\s+most|more\s+than|over|rather\s+than|thanks|especially)\b"
 )
 _NO_START = re.compile(
@@ -74,7 +75,10 @@ _POINTS = re.compile(
 )
 _POINTS_BACK = re.compile(r"\b(?:his|her|their|its)\b", re.IGNORECASE)
 _NARROWED = re.compile(r"\s+(?:that|who|where|when|which)\b")  # "stories that end well" are not all stories
-_LOOSE_END = re.compile(r"\s(?:to|of|in|on|at|by|with|from|for|about|and|or|the|an?|so|very|up|out)$")
+_LISTS_ON = re.compile(
+    rf",\s+(?!(?:{'|'.join(sorted(STOP_WORDS))})\b)[a-z]"
+)  # "a bright, ingenious boy" is not "a bright"
+_LOOSE_END = re.compile(r"(?:^|\s)(?:to|of|in|on|at|by|with|from|for|about|and|or|the|an?|so|very|up|out)$")
 _CONTRACTED = re.compile(r"['’](?:ll|re|ve|d|m|t)\b")
 _GERUND = re.compile(r"\w{2,}ing$")
 _ING_NAMES = frozenset({"beijing", "nanjing", "chongqing", "wyoming", "redding"})
@@ -218,6 +222,8 @@ def described(text: str, at: int, end: int, is_clause: IsClause = None) -> Span 
     if not re.compile(r"(?:an?|the)\s").match(text, at, end) or _EMPTY.match(text, at, end):
         return None
     span = phrase(text, at, end, is_clause)
+    if span and len(text[slice(*span)].split()) <= 2 and _LISTS_ON.match(text, span[1], end):
+        return None
     if span and text.startswith("the", at) and _NARROWED.match(text, span[1], end):
         return None
     return span

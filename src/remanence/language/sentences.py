@@ -37,7 +37,7 @@ _DOUBT = re.compile(
     r"\b(?:if|unless|whether|perhaps|maybe|probably|possibly|supposedly|allegedly|apparently|presumably|reportedly|rumou?red"
     r"|sa(?:y|ys|id|ying)|tells?|told|claim(?:s|ed)?|think(?:s|ing)?|thought|believe[sd]?|guess(?:es|ed)?|suppose[sd]?"
     r"|imagine[sd]?|pretend(?:s|ed)?|assum(?:e|es|ed|ing)|suspect(?:s|ed)?|heard|reckon(?:s|ed)?|wish(?:es|ed)?|hope[sd]?"
-    r"|dream(?:s|ed|t)?|fictional|according to|not sure|as though|or so|just kidding|joking|lol)\b",
+    r"|dream(?:s|ed|t)?|seem(?:s|ed|ing)?|appear(?:s|ed)?\s+to|fictional|according to|not sure|as though|or so|just kidding|joking|lol)\b",
     re.IGNORECASE,
 )
 _QUOTES = re.compile(r"""["“”„«»「」『』]|(?<!\w)['‘](?=[A-Z])""")
