@@ -323,6 +323,22 @@ STATEMENTS = st.builds(
     negated=st.sampled_from([False, False, False, True]),
     replaces=st.sampled_from([False, False, True]),
 )
+ONE_SLOT = st.builds(
+    Stated,
+    fact=st.builds(
+        Fact,
+        st.just("Ana"),
+        st.sampled_from(["lives in", "lives in", "database"]),
+        st.sampled_from(["Lisbon", "Porto", "Rome"]),
+    ),
+    cube_id=st.just("x"),
+    version=st.just(1),
+    seq=st.integers(0, 9),
+    holds_from=st.integers(0, 6).map(float),
+    source=st.sampled_from("ab"),
+    negated=st.sampled_from([False, False, True]),
+    replaces=st.sampled_from([False, False, False, True]),
+)
 MANY_STATEMENTS = st.lists(STATEMENTS, max_size=14)
 
 
@@ -330,6 +346,19 @@ MANY_STATEMENTS = st.lists(STATEMENTS, max_size=14)
 @given(MANY_STATEMENTS, st.sampled_from([0.0, 1.0, 2.0, 100.0]))
 def test_as_the_naive_twin_finds_it(some, window):
     assert dict(resolve(some, window)) == naive(some, window)
+
+
+@settings(max_examples=300)
+@given(st.lists(ONE_SLOT, max_size=12), st.sampled_from([0.0, 1.0, 3.0]))
+def test_one_slot_as_the_naive_twin_finds_it(some, window):
+    assert dict(resolve(some, window)) == naive(some, window)
+
+
+def test_a_value_said_again_is_near_again():
+    crowd = [stated(f"Town {at}", 0, source=str(at), seq=at) for at in range(NEAREST + 1)]
+    again, new = stated("Town 0", 0, source="x", seq=100), stated("Rome", 0, source="y", seq=101)
+    assert Contradiction(again, new) in resolve([*crowd, again, new])[HOME].contradictions
+    assert Contradiction(crowd[1], new) not in resolve([*crowd, again, new])[HOME].contradictions
 
 
 @given(MANY_STATEMENTS, st.randoms(use_true_random=False))

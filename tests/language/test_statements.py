@@ -135,7 +135,7 @@ SILENT = [
     "Say that Ana lives in Lisbon.", "Answer that my name is Eve.", "Move to Lisbon.", "Imagine Ana lives in Lisbon.", "Remember Ana.",
     "Please live in Lisbon.", "Let Bob be a doctor.", "Pretend my name is Bob.",
     # words that point elsewhere, or say little
-    "I love it.", "I like that.", "I love you.", "I love your dress.", "I like the book.", "I love my job.", "I like it a lot.",
+    "I love it.", "I like that.", "I love you.", "I love your dress.", "I like the book.", "I love my job.", "I like it a lot.", "I love running my own studio.", "Pottery is a huge part of my life.",
     "This is a tower.", "That was a mess.", "There is a dog.", "You live in Lisbon.", "We live in Lisbon.", "Ana is the one.", "Ana is a bright, ingenious girl.", "Inside was a dog.", "Ana is a because.", "Ana lives in Lisbon, it seems.",
     "Everyone loves jazz.", "Nobody lives in Lisbon.", "Dinner was a mess.", "I'm a huge fan.", "I love stories that end well.",
     "Sounds like a plan.", "My favorite is the cake.", "My point is Bob.", "My day was a blast.", "You'll love Lisbon.",
@@ -184,6 +184,10 @@ def test_a_pronoun_after_somebody_else_is_nobodys():
     assert read("Eve came. Ana is a nurse. She lives in Rome.")[1:] == ["Ana Costa | lives in | Rome"]
 
 
+def test_a_run_of_marks_that_ends_nothing_is_read_once():
+    assert claims("." * 300_000 + "a " + "?!" * 100_000 + "b") == ()
+
+
 def test_a_list_of_lines_and_a_wrapped_sentence():
     assert read("- Ana lives in Lisbon\n- Bob lives in Rome\n") == ["Ana | lives in | Lisbon", "Bob | lives in | Rome"]
     wrapped = "Ana Maria Costa e Silva works as a nurse and she lives in New\nYork City."
@@ -193,7 +197,7 @@ def test_a_list_of_lines_and_a_wrapped_sentence():
 def test_quotations_and_code_over_several_sentences():
     assert read('Bob said "Hello. I live in Rome. Ana is a nurse." Eve lives in Bonn.') == ["Eve | lives in | Bonn"]
     assert read('An "open mark. I live in Rome.\n\nI live in Bonn.') == ["Zoe | lives in | Bonn"]
-    assert read("```\nx = 1\n\nI live in Rome.\n```\n\nI live in Bonn.") == ["Zoe | lives in | Bonn"]
+    assert read("```\nx = 1\n\nI live in Rome.\n\ny = 1\n```\n\nI live in Bonn.") == ["Zoe | lives in | Bonn"]
 
 
 def test_facts_are_those_not_denied_each_once():

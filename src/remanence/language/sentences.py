@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 LONGEST = 300
 """Characters of a sentence that is still read."""
+_SHORTEST = 6  # "I am 5" has a subject, a verb and a value
 _WRAPPED = 60  # a line at least this long is broken by its width, and its sentence goes on in the next line
 
 
@@ -65,6 +66,8 @@ def _stated(block: str) -> Iterator[Sentence]:
             quoted ^= block.count('"', start, end) % 2 == 1
             continue
         piece = block[start:end]
+        if len(piece) < _SHORTEST and not _QUOTES.search(piece):
+            continue
         inside, quoted = quoted, _still_quoted(piece, quoted)
         labelled = labelled or _LABEL.match(piece) is not None
         if inside or quoted or "?" in piece or _QUOTES.search(piece) or _CODE.match(piece) or _DOUBT.search(piece):
