@@ -24,7 +24,7 @@ from remanence.language.slots import (
     same_values,
     subject_key,
     value_key,
-)  # fmt: skip
+)
 
 DAY = 86400.0
 HOME = ("ana", "lives in")
@@ -137,18 +137,16 @@ def test_yes_and_no_at_one_time():
 
 
 def test_two_places_of_birth_contradict_however_late():
-    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Porto", 9999, relation="was born in")])[
-        "ana", "born in"
-    ]
+    born, late = stated("Lisbon", 0, relation="born in"), stated("Porto", 9999, relation="was born in")
+    slot = resolve([born, late])["ana", "born in"]
     assert slot.arity is Arity.FIXED
     assert values(slot) == ["Lisbon", "Porto"]
     assert against(slot) == [("Lisbon", "Porto")]
 
 
 def test_a_denial_takes_back_a_place_of_birth():
-    slot = resolve([stated("Lisbon", 0, relation="born in"), stated("Lisbon", 3, relation="born in", negated=True)])[
-        "ana", "born in"
-    ]
+    born = stated("Lisbon", 0, relation="born in")
+    slot = resolve([born, replace(born, holds_from=3 * DAY, negated=True)])["ana", "born in"]
     assert values(slot) == against(slot) == []
 
 
