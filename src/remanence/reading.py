@@ -97,7 +97,7 @@ def readings(extractor: str, found: Sequence[tuple[tuple[int, MemCube], Extracti
                 _links(extraction),
                 tokens.pack_terms(tokens.hashes("\n".join(extraction.statements))),
                 own,
-            )  # fmt: skip
+            )
         )
     return result
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from remanence.cubes import Extraction, MemCube
 from remanence.errors import StoreDamagedError
-from remanence.store import journal, rows
+from remanence.language.slots import Stated
+from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
 from remanence.store.protocol import Reading
 
@@ -42,6 +43,10 @@ class Derived:
                 )
                 commitment = committed(row[2], reading.extractor, content)
                 journal.append(connection, "extract", (row[0], row[1], reading.seq), rows.cube_of(row[3:]), commitment)
+                cube = rows.cube_of(row[3:])
+                claimed.insert(
+                    connection, reading.seq, row[0], claimed.by_model(cube, reading.content), reading.extractor
+                )
                 kept += 1
         return kept
 
@@ -80,6 +85,10 @@ class Derived:
     def children(self, cube_ids: Sequence[str]) -> list[str]:
         with self._connections.read() as connection:
             return [child for cube_id in cube_ids for child in _children(connection, cube_id)]
+
+    def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
+        with self._connections.read() as connection:
+            return claimed.current(connection, space, seqs)
 
     def reply(self, space: str, key: bytes) -> str | None:
         with self._connections.read() as connection:
@@ -135,6 +144,7 @@ def _children(connection: sqlite3.Connection, cube_id: str) -> list[str]:
 
 def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
     """Delete what was read out of a version. Returns what must not be found in the file any more."""
+    connection.execute("DELETE FROM claims WHERE seq = ?", (seq,))
     row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
     connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
     if row is None:

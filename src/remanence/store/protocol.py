@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from remanence.cubes import Draft, Extraction, Keys, MemCube, Page
+from remanence.language.slots import Stated
 
 
 class IndexRow(NamedTuple):
@@ -126,6 +127,10 @@ class DerivedStore(Protocol):
 
     def children(self, cube_ids: Sequence[str]) -> list[str]:
         """Ids of the memories made directly from these."""
+        ...
+
+    def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
+        """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
 
     def reply(self, space: str, key: bytes) -> str | None:

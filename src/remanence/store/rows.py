@@ -9,6 +9,7 @@ from datetime import datetime
 
 from remanence.cubes import Draft, Keys, MemCube, posix
 from remanence.errors import StoreDamagedError, UnknownCubeError
+from remanence.store import claimed
 from remanence.store.journal import commit_to, seal
 
 _FIELDS = (
@@ -72,6 +73,7 @@ def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int |
         "INSERT OR IGNORE INTO lineage VALUES (?, ?)", [(parent, draft.cube.id) for parent in data["derived_from"]]
     )
     insert_keys(connection, seq, space, draft.keys)
+    claimed.insert(connection, seq, space, claimed.by_rules(draft.cube))
     return seq, commit_to(draft.cube, draft.mark, salt)
 
 

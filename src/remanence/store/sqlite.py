@@ -16,7 +16,7 @@ from typing import Any
 from remanence.cubes import Draft, Keys, MemCube, Page
 from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
 from remanence.settings import Settings
-from remanence.store import journal, rows
+from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children
 from remanence.store.erasure import erase, residue, scrub
@@ -147,9 +147,12 @@ class SQLiteStore:
     def rekey(self, keys: Mapping[int, Keys]) -> None:
         with self._connections.write() as connection:
             for seq, new in keys.items():
-                row = connection.execute("SELECT space FROM cubes WHERE seq = ?", (seq,)).fetchone()
+                row = connection.execute(
+                    f"SELECT c.space, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq = ?", (seq,)
+                ).fetchone()
                 if row is not None:  # forgotten meanwhile
                     rows.insert_keys(connection, seq, row[0], new)
+                    claimed.insert(connection, seq, row[0], claimed.by_rules(rows.cube_of(row[1:])))
 
     def set_note(self, name: str, value: str) -> None:
         with self._connections.write() as connection:

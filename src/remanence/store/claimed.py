@@ -1,0 +1,78 @@
+"""Claims: who is said to be what. Rows of their own, so that rivals for one slot are found by an index; derived from the text."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from remanence.cubes import Extraction, Fact, MemCube, posix
+from remanence.language.relations import is_known
+from remanence.language.slots import Stated, relation_key, subject_key
+from remanence.language.statements import Claim, claims
+
+RULES = "rules"
+_MANY = 500  # SQLite takes a bounded number of parameters per statement
+_COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing"
+_CURRENT = "claims l JOIN cubes c ON c.seq = l.seq JOIN spaces s ON s.number = l.space WHERE s.name = ? AND c.superseded_at IS NULL"
+
+
+def by_rules(cube: MemCube) -> list[Claim]:
+    """What the rules find that a cube states. "I" is its author, else its user, else its role."""
+    origin = cube.provenance
+    speaker = None if origin.role == "document" else origin.author or cube.scope.user or origin.role
+    return list(claims(cube.text, speaker, cube.about))
+
+
+def by_model(cube: MemCube, extraction: Extraction) -> list[Claim]:
+    """Facts of a reading whose relation is known: of others nobody can say whether one value excludes another."""
+    return [
+        Claim(fact, negated=False, start=0, end=len(cube.text)) for fact in extraction.facts if is_known(fact.relation)
+    ]
+
+
+def insert(connection: sqlite3.Connection, seq: int, space: int, found: Iterable[Claim], origin: str = RULES) -> None:
+    """Write what a version states, in place of what was written before by the rules, or by a model."""
+    same = "=" if origin == RULES else "<>"
+    connection.execute(f"DELETE FROM claims WHERE seq = ? AND origin {same} ?", (seq, RULES))
+    connection.executemany(
+        "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (seq, space, slot(claim.fact.subject, claim.fact.relation), claim.fact.subject, claim.fact.relation,
+             claim.fact.value, claim.negated, claim.replaces, origin)
+            for claim in found
+        ],
+    )  # fmt: skip
+
+
+def slot(subject: str, relation: str) -> int:
+    """63 bits that stand for a subject and a relation, in any wording."""
+    key = f"{subject_key(subject)}\0{relation_key(relation)}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1
+
+
+def current(connection: sqlite3.Connection, space: str, seqs: Sequence[int] | None) -> list[Stated]:
+    """What current versions state; with `seqs`, everything in the slots that those versions fill."""
+    if seqs is None:
+        return [
+            _stated(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM {_CURRENT} ORDER BY l.seq", (space,))
+        ]
+    found: dict[tuple[object, ...], Stated] = {}
+    for at in range(0, len(seqs), _MANY):
+        some = seqs[at : at + _MANY]
+        holes = ", ".join("?" * len(some))
+        for row in connection.execute(
+            f"SELECT {_COLUMNS} FROM {_CURRENT} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes})) ORDER BY l.seq",
+            (space, *some),
+        ):
+            found[row] = _stated(row)
+    return list(found.values())
+
+
+def _stated(row: tuple[object, ...]) -> Stated:
+    subject, relation, value, cube_id, version, seq, valid_from, source, negated, replacing = row
+    return Stated(
+        Fact(str(subject), str(relation), str(value)), str(cube_id), int(str(version)), int(str(seq)),
+        posix(datetime.fromisoformat(str(valid_from))), str(source), bool(negated), bool(replacing),
+    )  # fmt: skip
