@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from remanence.answer.question import Asked, Expects, capitalised
+from remanence.answer.question import Asked, Expects
 from remanence.cubes import Hit
 from remanence.language.dates import has_time_expression
 from remanence.language.sentences import sentence_spans
@@ -37,8 +37,10 @@ _PLACE = re.compile(
     r"\b(?:in|at|to|from|near|by|around|visit(?:ed|ing)?)\s+(?:the\s+|a\s+|an\s+|my\s+|our\s+)?[A-Za-z]"
 )
 _PROPER_PLACE = re.compile(r"\b(?:in|at|to|from|near|around|visit(?:ed|ing)?|called)\s+(?:the\s+)?[A-Z]")
+_NAME = re.compile(r"\b[A-Z][a-z]+\b(?<!\bThe)(?<!\bShe)(?<!\bMy)(?<!\bYou)(?<!\bWe)(?<!\bIt)(?<!\bHe)(?<!\bThey)")
 _OPINION = re.compile(r"\b(?:yes|yeah|yep|no|nope|not|never|always|definitely|sure|love|like|want|hate)\b|n't\b")
 _BRIEF_STEMS = 3.0
+_IMAGINED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,13 @@ class Span:
 
 
 def rarity(terms: Iterable[str], documents: Sequence[frozenset[str]]) -> dict[str, float]:
-    """How much each stem tells: ln((n + 1) / (df + 0.5)) over the hits, at least 0.1. A stem that no hit holds tells most."""
+    """How much each stem tells: ln((n + 11) / (df + 0.5)) over n hits. A stem that no hit holds tells most.
+
+    Ten memories without the stem are imagined beside the hits: of a single hit, what it holds counts nearly as much as what
+    it lacks.
+    """
     frequency = Counter(term for document in documents for term in document)
-    return {term: max(math.log((len(documents) + 1) / (frequency[term] + 0.5)), 0.1) for term in terms}
+    return {term: math.log((len(documents) + _IMAGINED + 1) / (frequency[term] + 0.5)) for term in terms}
 
 
 def coverage(wanted: Iterable[str], held: frozenset[str], weights: dict[str, float]) -> float:
@@ -119,19 +125,26 @@ def concerns(person: str, hit: Hit, text: str) -> bool:
 
 
 def fits(expects: Expects, text: str) -> float:
-    """Whether a text holds the kind of thing that is asked for: 1, 0, or between for a weaker sign of it."""
-    lowered = folded(text)
-    if expects is Expects.TIME:
-        return float(has_time_expression(text))
-    if expects is Expects.NUMBER:
-        return float(_DIGIT.search(lowered) is not None)
-    if expects is Expects.PERSON:
-        return float(bool(capitalised(text)))
-    if expects is Expects.PLACE:
-        return 1.0 if _PROPER_PLACE.search(text) else 0.5 if _PLACE.search(text) else 0.0
-    if expects is Expects.YES_NO:
-        return float(_OPINION.search(lowered) is not None)
-    return 0.0
+    """1 where a text holds the kind of thing that is asked for, -1 where it does not, 0 for a weak sign, or no kind to look for."""
+    test = _KINDS.get(expects)
+    return 0.0 if test is None else test(text)
+
+
+def _place(text: str) -> float:
+    return 1.0 if _PROPER_PLACE.search(text) else 0.0 if _PLACE.search(text) else -1.0
+
+
+def _sign(found: object) -> float:
+    return 1.0 if found else -1.0
+
+
+_KINDS: dict[Expects, Callable[[str], float]] = {
+    Expects.TIME: lambda text: _sign(has_time_expression(text)),
+    Expects.NUMBER: lambda text: _sign(_DIGIT.search(folded(text))),
+    Expects.PERSON: lambda text: _sign(_NAME.search(text)),
+    Expects.PLACE: _place,
+    Expects.YES_NO: lambda text: _sign(_OPINION.search(folded(text))),
+}
 
 
 def _margins(hits: Sequence[Hit]) -> list[float]:

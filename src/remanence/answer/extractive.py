@@ -26,6 +26,8 @@ class Found:
     features: dict[str, float]
     """What the confidence rests on, by the names of `ConfidenceWeights`."""
     confidence: float
+    threshold: float = 1.0
+    """The confidence that is asked for."""
 
 
 def find(question: str, hits: Sequence[Hit], embed: Embed | None = None, profile: Profile = DEFAULT) -> Found:
@@ -34,13 +36,16 @@ def find(question: str, hits: Sequence[Hit], embed: Embed | None = None, profile
     candidates = spans(asked, hits, embed)
     if not candidates:
         return Found(asked, (), None, {}, 0.0)
+    profile = effective(profile, candidates)
     scores = [score(span, profile) for span in candidates]
     top = max(range(len(candidates)), key=lambda at: (scores[at], -at))
-    features = evidence_features(asked, hits, candidates, candidates[top], scores[top])
+    features = evidence_features(asked, hits, candidates, candidates[top])
     confidence = logistic(weighted(profile.confidence, features))
     second = _second(asked, candidates, scores, top, profile)
     chosen = sorted([top] if second is None else [top, second])
-    return Found(asked, tuple(candidates[at] for at in chosen), candidates[top], features, confidence)
+    return Found(
+        asked, tuple(candidates[at] for at in chosen), candidates[top], features, confidence, profile.threshold
+    )
 
 
 def extract(question: str, hits: Sequence[Hit], *, embed: Embed | None = None, profile: Profile = DEFAULT) -> Answer:
@@ -53,7 +58,7 @@ def extract(question: str, hits: Sequence[Hit], *, embed: Embed | None = None, p
     used = tuple(hits)
     if not found.chosen:
         return Answer("", abstained=True, used=used, notes=("There is no text to answer from.",))
-    if found.confidence < profile.threshold:
+    if found.confidence < found.threshold:
         return Answer("", confidence=found.confidence, abstained=True, used=used)
     pieces: list[str] = []
     citations: list[Citation] = []
@@ -64,22 +69,22 @@ def extract(question: str, hits: Sequence[Hit], *, embed: Embed | None = None, p
     return Answer(" ".join(pieces), tuple(citations), found.confidence, used=used)
 
 
+def effective(profile: Profile, candidates: Sequence[Span]) -> Profile:
+    """The profile, or its twin for words alone where no span was embedded."""
+    embedded = any(span.feature("closeness") for span in candidates)
+    return profile if embedded or profile.without is None else profile.without
+
+
 def score(span: Span, profile: Profile) -> float:
     """The weighted sum of a span's features."""
     return weighted(profile.spans, dict(zip(SPAN_FEATURES, span.features, strict=True)))
 
 
-def evidence_features(
-    asked: Asked, hits: Sequence[Hit], candidates: Sequence[Span], best: Span, best_score: float
-) -> dict[str, float]:
+def evidence_features(asked: Asked, hits: Sequence[Hit], candidates: Sequence[Span], best: Span) -> dict[str, float]:
     """What the confidence in the best span rests on, by the names of `ConfidenceWeights`."""
-    return {
+    return dict(zip(SPAN_FEATURES, best.features, strict=True)) | {
         "base": 1.0,
-        "span": best_score,
-        "coverage": best.feature("coverage"),
-        "closeness": best.feature("closeness"),
         "rival": _rival(asked, candidates),
-        "asks": best.feature("asks"),
         "absent": float(any(not any(concerns(name, hit, hit.cube.text) for hit in hits) for name in asked.people)),
     }
 

@@ -1,6 +1,6 @@
 """The weights of the model-free answerer: fitted once, frozen here, measured on conversations that had no part in the fit.
 
-`python benchmarks/answers.py --fit` prints `FITTED`. It fits on three conversations of LoCoMo (conv-26, conv-30, conv-41) and
+`python benchmarks/answers.py --fit` prints `DEFAULT`. It fits on three conversations of LoCoMo (conv-26, conv-30, conv-41) and
 reports on the others (conv-42, conv-43); docs/answers.md has the figures.
 """
 
@@ -25,7 +25,7 @@ class SpanWeights:
     closeness: float = 0.0
     """Dot product of its embedding and the question's; 0 without an embedder."""
     kind: float = 0.0
-    """Holds the kind of thing that is asked for."""
+    """1 holds the kind of thing that is asked for, -1 does not, 0 where the question's words call for none."""
     owner: float = 0.0
     """1 said by or naming the one person asked about, -1 said by somebody else, 0 where nobody in particular is meant."""
     asks: float = 0.0
@@ -36,16 +36,23 @@ class SpanWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceWeights:
-    """A logistic over what speaks for the best span: log-odds that it answers the question."""
+    """A logistic over what speaks for the best span: log-odds that it answers the question.
+
+    Only what the span and its memory say by themselves counts here, not how they compare with other hits: an answer must not
+    grow surer because a store holds more.
+    """
 
     base: float = 0.0
-    span: float = 0.0
-    """The span's own score."""
     coverage: float = 0.0
+    around: float = 0.0
     closeness: float = 0.0
+    kind: float = 0.0
+    owner: float = 0.0
+    asks: float = 0.0
+    brief: float = 0.0
+    """As in `SpanWeights`."""
     rival: float = 0.0
     """How much better the question matches what somebody else says than what the person asked about says."""
-    asks: float = 0.0
     absent: float = -3.0
     """A person is named whom no evidence mentions. Chosen, not fitted: LoCoMo has no such question."""
 
@@ -58,6 +65,8 @@ class Profile:
     confidence: ConfidenceWeights = field(default_factory=ConfidenceWeights)
     threshold: float = 0.5
     """Below this confidence the answerer abstains."""
+    without: Profile | None = None
+    """Used instead where nothing is embedded: closeness then says nothing, and words have to say more."""
     second: float = 1.0
     """How far below the best span a second one may score: an adjacent sentence, or a complement where a list is asked for."""
 
@@ -67,4 +76,25 @@ def weighted(weights: SpanWeights | ConfidenceWeights, values: dict[str, float])
     return math.fsum(getattr(weights, each.name) * values.get(each.name, 0.0) for each in fields(weights))
 
 
-DEFAULT = Profile()
+WORDS = Profile(
+    spans=SpanWeights(
+        rank=0.64, margin=0.79, coverage=0.65, around=1.82, closeness=0.0, kind=0.27, owner=0.98, asks=-0.27, brief=-1.16
+    ),
+    confidence=ConfidenceWeights(
+        base=-2.67, coverage=1.11, around=0.86, closeness=0.0, kind=0.84, owner=0.82, asks=-2.97, brief=-2.64, rival=-1.87
+    ),
+    threshold=0.25,
+)  # fmt: skip
+"""For words alone: printed by `--fit --no-embedder`."""
+
+DEFAULT = Profile(
+    spans=SpanWeights(
+        rank=0.37, margin=0.89, coverage=-0.43, around=1.87, closeness=2.07, kind=0.22, owner=0.89, asks=-0.39, brief=-0.69
+    ),
+    confidence=ConfidenceWeights(
+        base=-3.95, coverage=0.03, around=1.62, closeness=2.96, kind=0.68, owner=0.94, asks=-2.25, brief=-2.24, rival=-0.37
+    ),
+    threshold=0.32,
+    without=WORDS,
+)  # fmt: skip
+"""With MiniLM at int8; another embedder has another scale of closeness, and wants its own fit."""
