@@ -24,8 +24,8 @@ from pathlib import Path
 import data
 import numpy as np
 from numpy.typing import NDArray
-from recall import filled
 
+from recall import filled
 from remanence import Memory, Settings
 from remanence.answer.evidence import SPAN_FEATURES, spans
 from remanence.answer.extractive import extract, find

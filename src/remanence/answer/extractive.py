@@ -12,7 +12,7 @@ from remanence.answer.question import Asked, Expects, read_question
 from remanence.answer.times import day_of, days_of, resolved
 from remanence.cubes import Answer, Citation, Hit
 
-_ALIKE = 0.5  # Jaccard of stems above which a second sentence says the same again
+_ALIKE = 0.5  # Jaccard of the stems that the question did not bring, from which a second sentence says the same again
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,14 @@ def _second(
 ) -> int | None:
     """A second sentence: beside the best one, or from another memory where a list is asked for. None if none comes close."""
     best = candidates[top]
+    known = frozenset(asked.stems)
     if asked.several:
         places = [
             at
             for at, span in enumerate(candidates)
-            if span.place != best.place and span.mine is not False and _alike(span.terms, best.terms) < _ALIKE
+            if span.place != best.place
+            and span.mine is not False
+            and _alike(span.terms - known, best.terms - known) < _ALIKE
         ]
     else:
         places = [at for at in (top - 1, top + 1) if 0 <= at < len(candidates) and candidates[at].place == best.place]

@@ -58,7 +58,7 @@ class Entry:
             "text": cube.text[self.start : self.end],
             "excerpt": self.end - self.start < len(cube.text.strip()),
         }
-        return quoted({name: value for name, value in fields.items() if value})
+        return quoted({name: value for name, value in fields.items() if value or name == "text"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,11 +42,9 @@ class Asked:
 
 
 _PERSON = re.compile(r"\b(?:who|whom|whose)\b|\b(?:which|what)\s+(?:person|friend|relative|colleague|man|woman)\b")
-_PLACE = re.compile(
-    r"^\W*where\b|\b(?:in|at|to|from)\s+(?:what|which)\b|\b(?:which|what)\s+(?:place|city|town|country|state|location|street|venue)\b"
-)
+_PLACE = re.compile(r"^\W*where\b|\b(?:which|what)\s+(?:place|city|town|country|state|location|street|venue)\b")
 _NUMBER = re.compile(
-    r"\bhow\s+(?:many|much|old|often|long|far|tall|big|high|heavy|hot|fast)\b|\bwhat\s+(?:number|percentage|price|age)\b"
+    r"\bhow\s+(?:many|much|old|often|long|far|tall|big|high|heavy|hot|fast)\b|\bwhat\s+(?:number|percentage|price|age|temperature|score|size|speed|weight|height|distance)\b"
 )
 _YES_NO = re.compile(
     r"^\W*(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might|isn't|aren't|doesn't|didn't|won't)\b"

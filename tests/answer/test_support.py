@@ -1,0 +1,163 @@
+"""Does a stretch of a memory carry a sentence?"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remanence.answer.support import LEAST, best_stretch, check, claim, support
+from remanence.language.sentences import sentence_spans
+from remanence.language.tokens import stems
+
+
+def supported(sentence, *hits, **options):
+    return bool(check(sentence, [hit.cube for hit in hits], 0, **options).citations)
+
+
+def test_the_stretch_that_carries_the_sentence_is_quoted_exactly(hit):
+    one = hit("Hello there. We moved the office to Lisbon in May. It rains.", by="Ann")
+    checked = check("The office moved to Lisbon.", [one.cube], 3)
+    (citation,) = checked.citations
+    assert (citation.quote, citation.sentence) == ("We moved the office to Lisbon in May.", 3)
+    assert one.cube.text[citation.start : citation.end] == citation.quote
+    assert (citation.support, checked.removed) == (1.0, 0)
+
+
+def test_what_takes_two_sentences_is_quoted_with_both(hit):
+    one = hit("I bought a car. It is a red Volvo. Bye now.")
+    (citation,) = check("The car is a red Volvo.", [one.cube], 0).citations
+    assert citation.quote == "I bought a car. It is a red Volvo."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "holds"),
+    [
+        ("The kiln fires at 1240 degrees.", True),
+        ("The kiln fires at 1250 degrees.", False),
+        ("Two kilns fire at 1240 degrees.", False),
+        ("The kiln from Denmark fires at 1240 degrees.", False),
+        ("Oskar's kiln fires at 1240 degrees.", True),
+        ("Anna's kiln fires at 1240 degrees.", False),
+        ("The garden is green.", False),
+    ],
+)
+def test_numbers_and_names_have_to_be_there(hit, sentence, holds):
+    one = hit("My kiln fires at 1240 degrees.", by="Oskar")
+    assert supported(sentence, one, people=frozenset({"oskar", "anna"})) is holds
+
+
+def test_numbers_match_across_figures_and_words(hit):
+    assert supported("Ann has three dogs.", hit("I have 3 dogs.", by="Ann"))
+    assert supported("Ann has 3 dogs.", hit("I have three dogs.", by="Ann"))
+    assert not supported("Ann has 4 dogs.", hit("I have three dogs.", by="Ann"))
+    assert supported("It cost 1240 euros.", hit("It cost 1,240 euros."))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "holds"),
+    [
+        ("Ann went to the museum on 7 May 2023.", True),
+        ("Ann went to the museum in May 2023.", True),
+        ("Ann went to the museum in 2023.", True),
+        ("Ann went to the museum on Sunday, 7 May 2023.", True),
+        ("Ann went to the museum on 8 May 2023.", False),
+        ("Ann went to the museum on 7 June 2023.", False),
+        ("Ann went to the museum on 7 May 2022.", False),
+        ("Ann went to the museum on Friday.", False),
+    ],
+)
+def test_dates_are_compared_as_days(hit, sentence, holds):
+    assert supported(sentence, hit("I went to the museum yesterday.", by="Ann", on="2023-05-08T13:56")) is holds
+
+
+def test_a_text_without_a_day_stands_for_the_day_it_was_said(hit):
+    one = hit("I adopted a cat.", by="Ann", on="2023-05-08")
+    assert supported("Ann adopted a cat on 8 May 2023.", one)
+    assert not supported("Ann adopted a cat on 7 May 2023.", one)
+    assert not supported("Ann adopted a cat on 8 May 2023.", hit("I adopted a cat.", by="Ann"))
+
+
+def test_a_nickname_is_the_same_name(hit):
+    assert supported("Then Mel painted a horse.", hit("I painted a horse.", by="Melanie"))
+    assert supported("Then Melanie painted a horse.", hit("I painted a horse.", by="Mel"))
+    assert not supported("Then Melinda painted a horse.", hit("I painted a horse.", by="Melanie"))
+
+
+def test_two_memories_carry_a_sentence_together(hit):
+    one, two = hit("I sold my car.", by="Ann"), hit("I bought a boat in Porto.", by="Bob")
+    sentence = "Ann sold a car and Bob bought a boat in Porto."
+    people = frozenset({"ann", "bob"})
+    checked = check(sentence, [one.cube, two.cube], 0, people=people)
+    assert [citation.cube_id for citation in checked.citations] == [one.cube.id, two.cube.id]
+    assert not supported(sentence, one, people=people)
+    assert not supported(sentence, two, people=people)
+
+
+def test_a_citation_that_adds_nothing_is_removed_and_counted(hit):
+    one, other = hit("I sold my car.", by="Ann"), hit("The weather is nice.", by="Ann")
+    checked = check("The car was sold.", [one.cube, other.cube, one.cube], 0)
+    assert [citation.cube_id for citation in checked.citations] == [one.cube.id]
+    assert checked.removed == 1
+
+
+def test_repeating_the_question_proves_little(hit):
+    one = hit("My favourite colour changes with every season.", by="Ann")
+    sentence = "Ann's favourite colour is turquoise velvet."
+    assert supported(sentence, one)
+    assert not supported(sentence, one, question="What is Ann's favourite colour?")
+
+
+def test_closeness_makes_up_for_some_words(hit, embed):
+    one = hit("The automobile was sold, says Ann of the garage.")
+    sentence = "Automobiles were selling, says the garages owner."
+    far = hit("Cats sleep.")
+    assert not supported(sentence, far, embed=embed)
+    said = claim(sentence)
+    near = best_stretch(said, one.cube, embed)
+    assert near is not None
+    assert near.closeness > 0.4
+    assert support(said, near) >= support(said, best_stretch(said, one.cube))
+
+
+def test_a_name_far_away_in_a_long_memory_does_not_count(hit):
+    filler = "Nothing of note was said here. " * 100
+    one = hit(f"Then Zoe came. {filler}We sold the red car at the market.")
+    assert not supported("Then Zoe sold the red car at the market.", one)
+    assert supported("We sold the red car at the market.", one)
+
+
+def test_a_memory_without_text_supports_nothing(hit):
+    assert check("Ann moved.", [hit(" \n").cube], 0) == check("Ann moved.", [hit("").cube], 0)
+    assert check("Ann moved.", [hit(" ").cube], 0).removed == 1
+
+
+def naive_best(said, cube):
+    """Every run of one to three sentences, the largest share, then the shortest, then the first."""
+    places = sentence_spans(cube.text)
+    best = None
+    for length in (1, 2, 3):
+        for first in range(len(places) - length + 1):
+            start, end = places[first][0], places[first + length - 1][1]
+            held = {term for term in said.terms if term in stems(cube.text[start:end])}
+            share = sum(said.weights[term] for term in said.terms if term in held) / max(
+                sum(said.weights.values()), 1e-9
+            )
+            if best is None or share > best[0] + 1e-12:
+                best = (share, start, end)
+    return best
+
+
+some = st.lists(st.sampled_from(["kiln", "red", "car", "sold", "hall", ".", "!"]), max_size=20).map(" ".join)
+
+
+@given(some, some)
+def test_the_best_stretch_is_that_of_a_plain_search(hit, text, sentence):
+    cube = hit(text).cube
+    said = claim(sentence)
+    found, naive = best_stretch(said, cube), naive_best(said, cube)
+    if naive is None:
+        assert found is None
+    elif said.terms:
+        assert (found.start, found.end) == naive[1:]
+    for citation in check(sentence, [cube], 0).citations:
+        assert cube.text[citation.start : citation.end] == citation.quote
+        assert citation.support >= LEAST or not said.terms
