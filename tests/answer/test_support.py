@@ -1,5 +1,6 @@
 """Does a stretch of a memory carry a sentence?"""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,16 +107,24 @@ def test_repeating_the_question_proves_little(hit):
     assert not supported(sentence, one, question="What is Ann's favourite colour?")
 
 
-def test_closeness_makes_up_for_some_words(hit, embed):
-    one = hit("The automobile was sold, says Ann of the garage.")
-    sentence = "Automobiles were selling, says the garages owner."
-    far = hit("Cats sleep.")
-    assert not supported(sentence, far, embed=embed)
-    said = claim(sentence)
-    near = best_stretch(said, one.cube, embed)
-    assert near is not None
-    assert near.closeness > 0.4
-    assert support(said, near) >= support(said, best_stretch(said, one.cube))
+@pytest.mark.parametrize(("cosine", "holds"), [(0.9, True), (0.59, False), (0.0, False)])
+def test_closeness_makes_up_for_words_down_to_a_limit(hit, cosine, holds):
+    def embed(texts):
+        rows = np.zeros((len(texts), 2), np.float32)
+        rows[0], rows[1:] = (1.0, 0.0), (cosine, np.sqrt(1 - cosine**2))
+        return rows
+
+    sentence = "Her home stands beside the shore."
+    assert supported(sentence, hit("I live on the shore, in a lovely cottage."), embed=embed) is holds
+    assert not supported("Her three homes stand beside the shore.", hit("I live on the shore."), embed=embed)
+    assert not supported(sentence, hit("I live in a lovely cottage."), embed=embed)
+
+
+def test_support_is_a_share_or_its_mean_with_the_closeness(hit):
+    said = claim("The red car")
+    cube = hit("A red bus.").cube
+    plain, close = best_stretch(said, cube), best_stretch(said, cube, lambda texts: np.ones((2, 1), np.float32))
+    assert (support(said, plain), support(said, close)) == (0.5, 0.75)
 
 
 def test_a_name_far_away_in_a_long_memory_does_not_count(hit):

@@ -20,6 +20,9 @@ Count = Callable[[str], int]
 Neighbours = Callable[[MemCube], Sequence[MemCube]]
 """The cubes before and after one in its session or document."""
 
+Best = Callable[[str, Sequence[tuple[int, int]]], int]
+"""From a text and its sentences to the place of the one that matters most."""
+
 ALIKE = 0.8
 """Jaccard similarity of word triples from which two memories count as one."""
 SHARE = 0.5
@@ -104,11 +107,11 @@ def pack(
     """
     candidates = _with_neighbours(hits, neighbours)
     share = budget if len(candidates) <= 1 else int(budget * SHARE)
-    weights_of = _best_sentence(question, candidates)
+    best = _best_sentence(question, candidates)
     kept: list[Entry] = []
     left_out: list[LeftOut] = []
     for hit in candidates:
-        entry = _fitted(Entry(len(candidates), hit, 0, len(hit.cube.text)), share, count, weights_of)
+        entry = _fitted(Entry(len(candidates), hit, 0, len(hit.cube.text)), share, budget, count, best)
         if entry is None:
             left_out.append(LeftOut(hit.cube.id, "nothing of it fits into the budget"))
             continue
@@ -161,8 +164,8 @@ def _with_neighbours(hits: Sequence[Hit], neighbours: Neighbours | None) -> list
     return list(found.values())
 
 
-def _best_sentence(question: str, hits: Sequence[Hit]) -> Callable[[str, Sequence[tuple[int, int]]], int]:
-    """A function that gives the place of the sentence that holds most of the question; the first of equals."""
+def _best_sentence(question: str, hits: Sequence[Hit]) -> Best:
+    """What finds the sentence that holds most of a question; the first of equals."""
     wanted = tuple(dict.fromkeys(stems(question)))
     weights = rarity(wanted, [frozenset(stems(hit.cube.text[:2000])) for hit in hits])
 
@@ -175,12 +178,13 @@ def _best_sentence(question: str, hits: Sequence[Hit]) -> Callable[[str, Sequenc
     return best
 
 
-def _fitted(
-    entry: Entry, limit: int, count: Count, best: Callable[[str, Sequence[tuple[int, int]]], int]
-) -> Entry | None:
-    """The entry if it is within the limit, else a window of it; None if not even a few characters fit."""
+def _fitted(entry: Entry, share: int, budget: int, count: Count, best: Best) -> Entry | None:
+    """The entry if it is within its share, else a window of it; None if not even a few characters fit.
+
+    A sentence is cut only where it is over the whole budget by itself.
+    """
     text = entry.hit.cube.text
-    if len(text) <= limit * _LONG_TOKEN and count(entry.line) <= limit:
+    if _within(entry, share, count):
         return entry
     places = sentence_spans(text)
     if not places:
@@ -195,9 +199,11 @@ def _fitted(
         start, end = places[middle]
         return replace(entry, start=start, end=min(start + radius, end))
 
-    if count(around(0).line) <= limit:
-        return _widest(around, len(places), limit, count)
-    return _widest(inside, places[middle][1] - places[middle][0], limit, count)
+    if _within(around(0), share, count):
+        return _widest(around, len(places), share, count)
+    if _within(around(0), budget, count):
+        return around(0)
+    return _widest(inside, places[middle][1] - places[middle][0], budget, count)
 
 
 def _widest(window: Callable[[int], Entry], most: int, limit: int, count: Count) -> Entry | None:

@@ -78,10 +78,10 @@ def weighted(weights: SpanWeights | ConfidenceWeights, values: dict[str, float])
 
 WORDS = Profile(
     spans=SpanWeights(
-        rank=0.64, margin=0.79, coverage=0.65, around=1.82, closeness=0.0, kind=0.27, owner=0.98, asks=-0.27, brief=-1.16
+        rank=0.64, margin=0.79, coverage=0.65, around=1.82, closeness=0.0, kind=0.26, owner=0.98, asks=-0.27, brief=-1.16
     ),
     confidence=ConfidenceWeights(
-        base=-2.67, coverage=1.11, around=0.86, closeness=0.0, kind=0.84, owner=0.82, asks=-2.97, brief=-2.64, rival=-1.87
+        base=-2.68, coverage=1.18, around=0.82, closeness=0.0, kind=0.81, owner=0.83, asks=-2.98, brief=-2.64, rival=-1.84
     ),
     threshold=0.25,
 )  # fmt: skip
@@ -89,10 +89,10 @@ WORDS = Profile(
 
 DEFAULT = Profile(
     spans=SpanWeights(
-        rank=0.37, margin=0.89, coverage=-0.43, around=1.87, closeness=2.07, kind=0.22, owner=0.89, asks=-0.39, brief=-0.69
+        rank=0.37, margin=0.88, coverage=-0.43, around=1.87, closeness=2.07, kind=0.22, owner=0.89, asks=-0.39, brief=-0.69
     ),
     confidence=ConfidenceWeights(
-        base=-3.95, coverage=0.03, around=1.62, closeness=2.96, kind=0.68, owner=0.94, asks=-2.25, brief=-2.24, rival=-0.37
+        base=-3.95, coverage=0.03, around=1.61, closeness=2.96, kind=0.69, owner=0.94, asks=-2.25, brief=-2.24, rival=-0.37
     ),
     threshold=0.32,
     without=WORDS,
