@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,22 @@ from remanence.models.language import Completion, Prompt
 
 Reply = str | Exception | Mapping[str, Any]
 _START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Stream:
+    """Pieces of an answer. It has to be closed: nothing here closes by itself."""
+
+    def __init__(self, model: Scripted, pieces: Sequence[str]) -> None:
+        self._model, self._pieces = model, iter(pieces)
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        self._model.closed += 1
 
 
 class Scripted:
@@ -51,14 +67,10 @@ class Scripted:
                 raise BrokenAnswerError("The answer is no JSON.", "Ask again.") from error
         return Completion(text, data, cost=Cost(calls=1, prompt_tokens=10, completion_tokens=2))
 
-    def stream(self, prompt: Prompt) -> Iterator[str]:
+    def stream(self, prompt: Prompt) -> Stream:
         reply = self._next(prompt)
         assert isinstance(reply, str)
-        try:
-            for at in range(0, len(reply), 7):
-                yield reply[at : at + 7]
-        finally:
-            self.closed += 1
+        return Stream(self, [reply[at : at + 7] for at in range(0, len(reply), 7)])
 
     def count(self, text: str) -> int:
         return len(text.split())

@@ -73,7 +73,7 @@ def test_near_duplicates_are_folded_and_their_days_kept(hit):
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [
-        ("the kiln fires at 1240 degrees every single week of the year", "the kiln fires at 1240 degrees every single week of the year.", True),
+        ("the kiln fires at 1240 degrees every single week of the year", "the kiln fires at 1240 degrees every single week of the year,", True),
         ("the kiln fires at 1240 degrees every single week of the year", "the kiln fires at 1250 degrees every single week of the year", False),
         ("I do like the kiln that stands in the old hall by the sea a lot", "I do not like the kiln that stands in the old hall by the sea a lot", False),
         ("I can see the kiln that stands in the old hall by the sea", "I can't see the kiln that stands in the old hall by the sea", False),
@@ -82,7 +82,11 @@ def test_near_duplicates_are_folded_and_their_days_kept(hit):
     ],
 )  # fmt: skip
 def test_a_number_or_a_negation_makes_two_memories_different(hit, one, other, alike):
-    entries = [Entry(1, hit(text), 0, len(text)) for text in (one, other)]
+    tail = (
+        " and that is all there is to say about it for now as far as anybody here in the workshop by the harbour knows"
+        * (len(one) > 9)
+    )
+    entries = [Entry(1, hit(text), 0, len(text)) for text in (one + tail, other + tail)]
     assert same(*entries) is alike
 
 

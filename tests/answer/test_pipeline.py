@@ -118,6 +118,17 @@ def test_sure_cites_what_holds_the_winner(hits, scripted):
     assert not found.abstained
 
 
+def test_sure_cites_first_what_carries_the_rationale(hit, scripted):
+    hits = [
+        hit("Lisbon is a port.", cube_id="1"), hit("Lisbon lies far away.", cube_id="2"), hit("The office moved to Lisbon.", cube_id="3"),
+        hit("We ate in Lisbon.", cube_id="4"), hit("The office moved twice.", cube_id="5"),
+    ]  # fmt: skip
+    found = answer(QUESTION, hits, model=scripted(by=sure()), method="sure")
+    assert found.citations[0].cube_id == "3"
+    assert len(found.citations) == 3
+    assert "5" not in {citation.cube_id for citation in found.citations}
+
+
 def test_sure_abstains_where_no_memory_holds_the_winner(hits, scripted):
     found = answer(QUESTION, hits, model=scripted(by=sure(**{"propose answers": "(a) Madrid (b) Oslo"})), method="sure")
     assert found.abstained
@@ -235,8 +246,9 @@ def test_closing_a_stream_stops_the_model(hits, scripted):
     assert model.closed == 1
 
 
-def test_a_stream_that_fails_falls_back(hits, scripted):
-    pieces, found = streamed(QUESTION, hits, model=scripted(EndpointError("Away.")), method="plain")
+@pytest.mark.parametrize("failure", [EndpointError("Away."), BrokenAnswerError("No text.")])
+def test_a_stream_that_fails_falls_back(hits, scripted, failure):
+    pieces, found = streamed(QUESTION, hits, model=scripted(failure), method="plain")
     assert pieces == []
     assert found.method == "extractive"
     assert any("because the language model failed" in note for note in found.notes)

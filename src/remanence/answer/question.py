@@ -53,10 +53,11 @@ _SEVERAL = re.compile(
     r"\b(?:which|what)\s+(?:\w+\s+){0,2}?(?!(?:is|was|does|has|his|its|this|yes|as|less)\b)\w{2,}[^s\W]s\b(?!')|\b(?:all|list|both|several)\b|^\W*(?:what|which)\s+are\b"
 )
 _NAME = re.compile(r"(?<![\w'’])[A-Z][\w’'-]*[a-z]\b")
-_CALENDAR = frozenset(
+CALENDAR = frozenset(
     """january february march april may june july august september october november december monday tuesday wednesday thursday
     friday saturday sunday christmas halloween thanksgiving easter""".split()  # noqa: SIM905 word lists read better as text
 )
+"""Words of the calendar that are written like names and are none."""
 _OPENERS = STOP_WORDS | {"name", "tell", "list", "describe", "explain", "according"}
 
 
@@ -111,7 +112,7 @@ def _persons(question: str, speakers: frozenset[str]) -> frozenset[str]:
     found: set[str] = set()
     for match in _NAME.finditer(question):
         word = folded(re.sub(r"['’]s?$", "", match.group()))
-        if word in _OPENERS or word in _CALENDAR or any(_same_name(word, name) for name in known):
+        if word in _OPENERS or word in CALENDAR or any(_same_name(word, name) for name in known):
             continue
         if match.group().endswith(("'s", "’s")) or _AFTER_HELPER.search(question[: match.start()]):
             found.add(word)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 
 from remanence.answer.evidence import Embed
-from remanence.answer.question import capitalised
+from remanence.answer.question import CALENDAR, capitalised
 from remanence.answer.times import as_date, days_of, zone_of
 from remanence.cubes import Citation, MemCube, posix
 from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
@@ -32,9 +32,8 @@ ASKED = 0.5
 _STRETCH = 3  # sentences of a quotation at most
 _NEAR = 1000  # characters on each side of a quotation in which numbers and names may stand
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_MONTHS = FULL_MONTH.replace("march|", "").replace(
-    "may|", ""
-)  # these two are words as well; their dates are still compared
+_MONTHS = FULL_MONTH.replace("march|", "").replace("may|", "")
+"""Without the two that are words as well. Their dates are compared all the same."""
 _CALENDAR_WORD = re.compile(rf"\b(?:{_MONTHS}|{WEEKDAY})\b")
 _NUMBER_WORDS = {
     word: str(value)
@@ -43,6 +42,7 @@ _NUMBER_WORDS = {
         nineteen twenty""".split()  # noqa: SIM905 word lists read better as text
     )
 } | {"once": "1", "twice": "2", "dozen": "12"}
+_PRONOUNS = re.compile(r"\b(?:one|once)\b")  # mostly no numbers where a model writes them out
 _WORD = re.compile(r"[^\W_]+")
 _CAPITAL = re.compile(r"\b[A-Z][^\W_]+")
 _DAY = 86400.0
@@ -93,8 +93,8 @@ def claim(sentence: str, question: str = "", people: frozenset[str] = frozenset(
     words = folded(sentence)
     return Claim(
         sentence, terms, {term: ASKED if term in asked else 1.0 for term in terms},
-        frozenset(_numbers(words)),
-        frozenset(name for name in capitalised(sentence) if not _CALENDAR_WORD.fullmatch(name)) | (people & set(_WORD.findall(words))),
+        frozenset(_numbers(_PRONOUNS.sub(" ", words))),
+        frozenset(name for name in capitalised(sentence) if name not in CALENDAR) | (people & set(_WORD.findall(words))),
     )  # fmt: skip
 
 
@@ -222,17 +222,17 @@ def _days_in_words(cube: MemCube, stretch: Stretch) -> str:
         words.append(as_date(window, zone))
         if window.hi - window.lo <= _DAY * 7:
             days = range(int((window.hi - window.lo + _DAY / 2) // _DAY))
-            words.extend(_weekday(window.lo + (day + 0.5) * _DAY, zone) for day in days)
+            words.extend(_in_figures(datetime.fromtimestamp(window.lo + (day + 0.5) * _DAY, zone)) for day in days)
     return " ".join(words)
 
 
-def _weekday(seconds: float, zone: tzinfo) -> str:
-    return WEEKDAY.split("|")[datetime.fromtimestamp(seconds, zone).weekday()]
+def _in_figures(day: datetime) -> str:
+    return f"{WEEKDAY.split('|')[day.weekday()]} {day.year} {day.month} {day.day}"
 
 
 def _dated(said: Claim, cube: MemCube) -> frozenset[str]:
     """Stems of the claim that are only the date the cube was said on, or that its text names from there."""
-    if not said.numbers:
+    if not (said.numbers or days_of(said.text, cube)):
         return frozenset()
     whole = Stretch(0, min(len(cube.text), 2 * _NEAR), frozenset(), 0.0)
     return frozenset(said.terms) & frozenset(stems(_days_in_words(cube, whole)))
@@ -244,7 +244,7 @@ def _nearby(cube: MemCube, stretch: Stretch) -> str:
 
 def _numbers(words: str) -> set[str]:
     """Numbers in figures, number words as figures, months and weekdays of a folded text."""
-    found = {number.replace(",", "") for number in _NUMBER.findall(words)}
+    found = {number.replace(",", "").lstrip("0") or "0" for number in _NUMBER.findall(words)}
     found |= {_NUMBER_WORDS[word] for word in _WORD.findall(words) if word in _NUMBER_WORDS}
     return found | set(_CALENDAR_WORD.findall(words))
 
