@@ -3,6 +3,7 @@
 python benchmarks/answers.py             the figures with the frozen profile (docs/answers.md)
 python benchmarks/answers.py --fit       fit the profile on three conversations, print it, and report on the others
 python benchmarks/answers.py --curve     and the whole risk-coverage curve
+python benchmarks/answers.py --support   what the check of citations keeps and refuses
 
 Answerable: categories 1 to 4. Unanswerable: category 5 (questions that take another person for the one it is true of), and the
 questions of categories 1 to 4 with the turns of their evidence taken out of the hits. An answer counts as right when it cites a
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import string
 import sys
@@ -31,8 +33,9 @@ from remanence.answer.evidence import SPAN_FEATURES, spans
 from remanence.answer.extractive import extract, find
 from remanence.answer.profile import DEFAULT, ConfidenceWeights, Profile, SpanWeights
 from remanence.answer.question import read_question
+from remanence.answer.support import check
 from remanence.cubes import Answer, Hit
-from remanence.language.tokens import stems
+from remanence.language.tokens import folded, stems
 from remanence.models.shelf import open_embedder
 
 FITTED_ON = ("conv-26", "conv-30", "conv-41")
@@ -181,6 +184,44 @@ def report(name: str, some: list[Case], embed: Embedding, profile: Profile, *, w
     print("confidence, share right: " + "  ".join(f"{scores[bins == b].mean():.2f} {right[bins == b].mean():.2f} (n {int((bins == b).sum())})" for b in range(5) if (bins == b).any()))  # fmt: skip
 
 
+def support_report(memory: Memory, path: Path, embed: Embedding, per_conversation: int = 150) -> None:
+    """Does the check keep what supports and refuse what does not? On LoCoMo's observations: sentences that a model wrote from one turn.
+
+    The turn beside it is the best hit for the sentence that is another one. Some of these say the same, so that column is an upper
+    bound of the error.
+    """
+    draw, kept, total = random.Random(0), Counter(), 0
+    for sample in json.loads(path.read_text(encoding="utf-8")):
+        name, talk = sample["sample_id"], sample["conversation"]
+        turns = {cube.meta["key"]: cube for cube in memory.list(space=name, limit=10_000)}
+        speakers = talk["speaker_a"], talk["speaker_b"]
+        people = frozenset(map(folded, speakers))
+        written = [
+            (text, turns[key])
+            for session in sample["observation"].values() for told in session.values() for text, key in told
+            if isinstance(key, str) and key in turns and turns[key].provenance.author in text
+        ]  # fmt: skip
+        for text, turn in draw.sample(written, min(per_conversation, len(written))):
+            author = str(turn.provenance.author)
+            other = speakers[speakers[0] == author]
+            beside = next(
+                hit.cube for hit in memory.recall(text, space=name, k=2, explain=False) if hit.cube.id != turn.id
+            )
+            elsewhere = draw.choice(
+                [one for one in turns.values() if one.provenance.author == author and one.id != turn.id]
+            )
+            total += 1
+            for what, sentence, cube in (
+                ("its own turn", text, turn), ("the turn beside it", text, beside), ("any other turn of the speaker", text, elsewhere),
+                ("its own turn, name exchanged", text.replace(author, other), turn),
+            ):  # fmt: skip
+                kept[what] += bool(check(sentence, [cube], 0, people=people, embed=embed).citations)
+    print(
+        f"\ncitations kept, {total} sentences: "
+        + ", ".join(f"{what} {count / total:.3f}" for what, count in kept.items())
+    )
+
+
 # ── the fit ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -249,6 +290,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--fit", action="store_true")
     arguments.add_argument("--curve", action="store_true")
+    arguments.add_argument("--support", action="store_true")
     arguments.add_argument("--no-embedder", action="store_true", help="recall and answer by words alone")
     arguments.add_argument("--locomo", type=Path)
     options = arguments.parse_args()
@@ -256,9 +298,12 @@ def main() -> None:
     if not path.is_file():
         sys.exit(f"No data in {path}: set REMANENCE_DATA.")
     settings = Settings(embedder="none") if options.no_embedder else Settings()
-    with filled(data.locomo(path), settings) as memory:
-        every = cases(memory, path)
     embed = Embedding(settings)
+    with filled(data.locomo(path), settings) as memory:
+        if options.support:
+            support_report(memory, path, embed)
+            return
+        every = cases(memory, path)
     parts = defaultdict(list)
     for case in every:
         parts["fitted on" if case.conversation in FITTED_ON else "held out of the fit"].append(case)

@@ -104,6 +104,23 @@ def test_a_nickname_is_the_same_name(hit):
     assert not supported("Then Melinda painted a horse.", hit("I painted a horse.", by="Melanie"))
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence", "holds"),
+    [
+        ("Hey Ann! I lost my job.", "Ann lost her job.", False),
+        ("I lost my job, Ann.", "Ann lost her job.", False),
+        ("Ann, I lost my job.", "Ann lost her job.", False),
+        ("Hey Ann! I lost my job.", "Bob told Ann that he lost his job.", True),
+        ("Hey Ann! I lost my job.", "Bob lost his job.", True),
+        ("I heard that Ann lost her job.", "Ann lost her job.", True),
+        ("Ann lost her job.", "Ann lost her job.", True),
+    ],
+)
+def test_who_is_only_called_out_to_is_not_spoken_of(hit, text, sentence, holds):
+    one = hit(text, by="Bob Fox")
+    assert supported(sentence, one, people=frozenset({"ann", "bob"})) is holds
+
+
 def test_two_memories_carry_a_sentence_together(hit):
     one, two = hit("I sold my car.", by="Ann"), hit("I bought a boat in Porto.", by="Bob")
     sentence = "Ann sold a car and Bob bought a boat in Porto."

@@ -13,7 +13,7 @@ from datetime import datetime
 from remanence.answer.evidence import Embed
 from remanence.answer.question import CALENDAR, capitalised
 from remanence.answer.times import as_date, days_of, zone_of
-from remanence.cubes import Citation, MemCube, posix
+from remanence.cubes import ROLES, Citation, MemCube, posix
 from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
 from remanence.language.dates import Window
 from remanence.language.sentences import sentence_spans
@@ -45,6 +45,8 @@ _NUMBER_WORDS = {
 _PRONOUNS = re.compile(r"\b(?:one|once)\b")  # mostly no numbers where a model writes them out
 _WORD = re.compile(r"[^\W_]+")
 _CAPITAL = re.compile(r"\b[A-Z][^\W_]+")
+_CALLED = re.compile(r"(?:\A|(?<=[.!?…,\n]))\s*(?:[A-Z][\w'’]*\s+)?[A-Z][\w'’]+(?=\s*(?:[,.!?…]|\Z))")
+"""A name that is called out to: alone between marks, or behind one word that begins a sentence."""
 _DAY = 86400.0
 
 
@@ -178,7 +180,7 @@ def _names_hold(said: Claim, found: Sequence[tuple[MemCube, Stretch]]) -> bool:
     known: set[str] = set()
     names: set[str] = set()
     for cube, stretch in found:
-        text = f"{_nearby(cube, stretch)} {cube.about or ''} {cube.provenance.author or ''}"
+        text = f"{_spoken_of(said, cube, stretch)} {cube.about or ''} {cube.provenance.author or ''}"
         known |= set(_WORD.findall(folded(text))) | set(stems(text))
         names |= {folded(word) for word in _CAPITAL.findall(text)}
     return all(
@@ -186,6 +188,23 @@ def _names_hold(said: Claim, found: Sequence[tuple[MemCube, Stretch]]) -> bool:
         for name in said.names
         for part in _WORD.findall(name)
     )
+
+
+def _spoken_of(said: Claim, cube: MemCube, stretch: Stretch) -> str:
+    """The text around a quotation; without the names it only calls out to, where the sentence does not name its speaker.
+
+    "I lost my job, Ann!" said by Bob is about Bob. It supports "Bob told Ann that he lost his job", and not "Ann lost her job".
+    """
+    text = _nearby(cube, stretch)
+    author = cube.provenance.author
+    if not author or author in ROLES or _nickname_of_any(author, said.text):
+        return text
+    return _CALLED.sub(" ", text)
+
+
+def _nickname_of_any(author: str, text: str) -> bool:
+    names = {folded(word) for word in _CAPITAL.findall(text)}
+    return any(_nickname(folded(part), names) for part in _WORD.findall(author))
 
 
 def _nickname(part: str, names: set[str]) -> bool:
