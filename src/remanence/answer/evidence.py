@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from remanence.answer.question import Asked, Expects
+from remanence.answer.question import Asked, Expects, without_calls
 from remanence.cubes import Hit
 from remanence.language.dates import has_time_expression
 from remanence.language.sentences import sentence_spans
@@ -119,9 +119,9 @@ def _span(
 
 
 def concerns(person: str, hit: Hit, text: str) -> bool:
-    """Whether a person, folded, speaks in the hit or is named in the text or the title."""
+    """Whether a person, folded, speaks in the hit or is spoken of in the text or the title; being called out to is not enough."""
     author = folded(hit.cube.provenance.author or "")
-    return person in {author, *author.split()} or person in folded(f"{text} {hit.cube.about or ''}")
+    return person in {author, *author.split()} or person in folded(f"{without_calls(text)} {hit.cube.about or ''}")
 
 
 def fits(expects: Expects, text: str) -> float:

@@ -78,21 +78,21 @@ def weighted(weights: SpanWeights | ConfidenceWeights, values: dict[str, float])
 
 WORDS = Profile(
     spans=SpanWeights(
-        rank=0.64, margin=0.79, coverage=0.65, around=1.82, closeness=0.0, kind=0.26, owner=0.98, asks=-0.27, brief=-1.16
+        rank=0.55, margin=0.81, coverage=0.66, around=1.79, closeness=0.0, kind=0.26, owner=0.99, asks=-0.29, brief=-1.07
     ),
     confidence=ConfidenceWeights(
-        base=-2.68, coverage=1.18, around=0.82, closeness=0.0, kind=0.81, owner=0.83, asks=-2.98, brief=-2.64, rival=-1.84
+        base=-3.09, coverage=1.05, around=1.13, closeness=0.0, kind=0.78, owner=1.07, asks=-3.09, brief=-1.73, rival=-1.62
     ),
-    threshold=0.25,
+    threshold=0.24,
 )  # fmt: skip
 """For words alone: printed by `--fit --no-embedder`."""
 
 DEFAULT = Profile(
     spans=SpanWeights(
-        rank=0.37, margin=0.88, coverage=-0.43, around=1.87, closeness=2.07, kind=0.22, owner=0.89, asks=-0.39, brief=-0.69
+        rank=0.34, margin=0.88, coverage=-0.43, around=1.88, closeness=2.06, kind=0.22, owner=0.89, asks=-0.41, brief=-0.64
     ),
     confidence=ConfidenceWeights(
-        base=-3.95, coverage=0.03, around=1.61, closeness=2.96, kind=0.69, owner=0.94, asks=-2.25, brief=-2.24, rival=-0.37
+        base=-4.19, coverage=0.09, around=1.75, closeness=2.79, kind=0.7, owner=1.18, asks=-2.51, brief=-1.8, rival=-0.24
     ),
     threshold=0.32,
     without=WORDS,

@@ -53,6 +53,7 @@ _SEVERAL = re.compile(
     r"\b(?:which|what)\s+(?:\w+\s+){0,2}?(?!(?:is|was|does|has|his|its|this|yes|as|less)\b)\w{2,}[^s\W]s\b(?!')|\b(?:all|list|both|several)\b|^\W*(?:what|which)\s+are\b"
 )
 _NAME = re.compile(r"(?<![\w'’])[A-Z][\w’'-]*[a-z]\b")
+_CALLED = re.compile(r"(?:\A|(?<=[.!?…,\n]))\s*(?:[A-Z][\w'’]*\s+)?[A-Z][\w'’]+(?=\s*(?:[,.!?…]|\Z))")
 CALENDAR = frozenset(
     """january february march april may june july august september october november december monday tuesday wednesday thursday
     friday saturday sunday christmas halloween thanksgiving easter""".split()  # noqa: SIM905 word lists read better as text
@@ -88,6 +89,11 @@ def capitalised(text: str) -> frozenset[str]:
     return frozenset(
         folded(re.sub(r"['’]s?$", "", match.group())) for match in _NAME.finditer(text) if _inside(text, match.start())
     )
+
+
+def without_calls(text: str) -> str:
+    """A text without the names that it calls out to: alone between marks ("So, Ann, …"), or behind one opening word ("Hey Ann!")."""
+    return _CALLED.sub(" ", text)
 
 
 def _inside(text: str, start: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remanence.answer.evidence import Embed
-from remanence.answer.question import CALENDAR, capitalised
+from remanence.answer.question import CALENDAR, capitalised, without_calls
 from remanence.answer.times import as_date, days_of, zone_of
 from remanence.cubes import ROLES, Citation, MemCube, posix
 from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
@@ -45,8 +45,6 @@ _NUMBER_WORDS = {
 _PRONOUNS = re.compile(r"\b(?:one|once)\b")  # mostly no numbers where a model writes them out
 _WORD = re.compile(r"[^\W_]+")
 _CAPITAL = re.compile(r"\b[A-Z][^\W_]+")
-_CALLED = re.compile(r"(?:\A|(?<=[.!?…,\n]))\s*(?:[A-Z][\w'’]*\s+)?[A-Z][\w'’]+(?=\s*(?:[,.!?…]|\Z))")
-"""A name that is called out to: alone between marks, or behind one word that begins a sentence."""
 _DAY = 86400.0
 
 
@@ -199,7 +197,7 @@ def _spoken_of(said: Claim, cube: MemCube, stretch: Stretch) -> str:
     author = cube.provenance.author
     if not author or author in ROLES or _nickname_of_any(author, said.text):
         return text
-    return _CALLED.sub(" ", text)
+    return without_calls(text)
 
 
 def _nickname_of_any(author: str, text: str) -> bool:
