@@ -45,6 +45,18 @@ def test_a_text_without_a_time_gets_the_day_it_was_said(hit):
     assert extract("When did Ann adopt a cat?", hits, profile=ALWAYS).text == "I adopted a cat! [said on 8 May 2023]"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("I adopted a cat yesterday. The cat sleeps.", "I adopted a cat yesterday. [7 May 2023] The cat sleeps."),
+        ("I adopted a cat. The cat sleeps.", "I adopted a cat. The cat sleeps. [said on 8 May 2023]"),
+    ],
+)
+def test_two_sentences_of_a_memory_get_one_day(hit, text, answer):
+    wide = replace(ALWAYS, without=replace(WORDS, threshold=0.0, second=9.0))
+    assert extract("When did Ann adopt a cat?", [hit(text, by="Ann", on="2023-05-08")], profile=wide).text == answer
+
+
 def test_a_text_with_a_full_date_stays_as_it_is(hit):
     hits = [hit("I adopted a cat on 3 May 2021.", by="Ann", on="2023-05-08")]
     assert extract("When did Ann adopt a cat?", hits, profile=ALWAYS).text == "I adopted a cat on 3 May 2021."

@@ -64,7 +64,7 @@ def extract(question: str, hits: Sequence[Hit], *, embed: Embed | None = None, p
     citations: list[Citation] = []
     for number, span in enumerate(found.chosen):
         cube = hits[span.place].cube
-        pieces.append(span.text + _dates(found.asked, hits[span.place], span))
+        pieces.append(span.text + _dates(found, hits[span.place], span))
         citations.append(Citation(cube.id, cube.version, number, span.start, span.end, span.text, 1.0))
     return Answer(" ".join(pieces), tuple(citations), found.confidence, used=used)
 
@@ -129,12 +129,18 @@ def _alike(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-def _dates(asked: Asked, hit: Hit, span: Span) -> str:
-    """What follows a sentence in brackets where a time is asked for."""
+def _dates(found: Found, hit: Hit, span: Span) -> str:
+    """What follows a sentence in brackets where a time is asked for.
+
+    The day it was said only stands in where no chosen sentence of the memory names a time.
+    """
     observed = hit.cube.provenance.observed_at
-    if asked.expects is not Expects.TIME or observed is None:
+    if found.asked.expects is not Expects.TIME or observed is None:
         return ""
     dates = resolved(span.text, hit.cube)
     if dates:
         return f" [{'; '.join(dates)}]"
-    return "" if days_of(span.text, hit.cube) else f" [said on {day_of(observed)}]"
+    together = [other for other in found.chosen if other.place == span.place]
+    if any(days_of(other.text, hit.cube) for other in together) or span is not together[-1]:
+        return ""
+    return f" [said on {day_of(observed)}]"
