@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, Kind, MemCube
 from remanence.language import dates, entities, tokens
+from remanence.language.qa import parse_qa
 
 RULES = "2"
 """Number of the rules below, and of all that they use. A change that derives other keys from the same cube raises it: a store
@@ -30,14 +31,22 @@ def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
 
 
 def lexical_text(cube: MemCube) -> str:
-    """The words of a cube: its title or its speaker, then its text."""
+    """The words of a cube: its title or its speaker, then its text; of a question–answer pair the question alone."""
+    if (pair := _pair(cube)) is not None:
+        return pair[0]
     head = cube.about or cube.provenance.author
     return f"{head}\n{cube.text}" if head else cube.text
 
 
 def embedded_text(cube: MemCube) -> str:
-    """What the embedder reads: a document with its title, a message as it was said."""
+    """What the embedder reads: a document with its title, a message as it was said, of a question–answer pair the question."""
+    if (pair := _pair(cube)) is not None:
+        return pair[0]
     return f"{cube.about}\n{cube.text}" if cube.about else cube.text
+
+
+def _pair(cube: MemCube) -> tuple[str, str] | None:
+    return parse_qa(cube.text) if cube.kind is Kind.QA else None
 
 
 def pack_windows(windows: Sequence[dates.Window]) -> bytes:

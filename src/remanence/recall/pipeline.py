@@ -100,6 +100,12 @@ class Recall:
         note = self._store.note("gate")
         return gate.DEFAULT if note is None else gate.Gate(**json.loads(note))
 
+    def features(self, query: Query, embed: Embed) -> gate.Features:
+        """What the gate would go by."""
+        view = self.view(query.scope.space)
+        mask = select(view, query, None)
+        return look(view, query, analyse(query, view), mask, embed, self._profile, gate.DEFAULT).features
+
     def _current(
         self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
     ) -> tuple[NDArray[np.intp], tuple[str, ...]]:

@@ -228,6 +228,10 @@ class SQLiteStore:
         more = len(found) > limit
         return Page([rows.cube_of(row[1:]) for row in found[:limit]], str(found[limit - 1][0]) if more else None)
 
+    def beside(self, cube: MemCube) -> list[MemCube]:
+        with self._connections.read() as connection:
+            return rows.beside(connection, cube)
+
     def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
         found: dict[int, MemCube] = {}
         with self._connections.read() as connection:
