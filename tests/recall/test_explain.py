@@ -27,6 +27,7 @@ CHANNELS = {
     "about": r"is about what the question names",
     "latest": r"newer than \d+% of the span, and the question asks for now",
     "session": r"its session, or itself, is (?:on|off) the topic",
+    "graph": r"reached from rome \(\d+\.\d% of the walk\)",
 }
 
 
