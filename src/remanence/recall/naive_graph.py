@@ -195,7 +195,7 @@ def worths(mass: Sequence[float], base: Sequence[float], abouts: Sequence[str | 
 
 def dealt(worth: Sequence[float], scores: Sequence[float]) -> list[float]:
     """The same scores, the best to whatever is worth most; among equals to what had more, then to what was written first."""
-    order = sorted(range(len(scores)), key=lambda place: (-round(worth[place], 12), -scores[place]))
+    order = sorted(range(len(scores)), key=lambda place: (-round(worth[place], 12), -round(scores[place], _DIGITS)))
     result = list(scores)
     for place, score in zip(order, sorted(scores, reverse=True), strict=True):
         result[place] = score
