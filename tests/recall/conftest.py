@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from remanence import Memory, reading
-from remanence.cubes import Hits, Kind, Scope
+from remanence import Memory
+from remanence.cubes import Extraction, Hits, Kind, Scope
 from remanence.recall import naive
 from remanence.recall.pipeline import Recall
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
 from remanence.recall.view import View
 from remanence.settings import Settings
+from remanence.store.protocol import Reading
 
 NOW = datetime(2024, 6, 12, 15, tzinfo=UTC)  # a Wednesday
 CLOSE = 1e-3  # the fast path counts in float32
@@ -44,13 +45,16 @@ def parts_of(memory: Memory, question: str, **asked: Any) -> naive.Parts:
 
 
 def readings_of(memory: Memory, space: str) -> naive.Readings:
-    """What was read out of each version, and the keys that follow from it, made again from what the store kept."""
-    kept = memory._store.derived.readings(space)
-    cubes = {(cube.id, cube.version): cube for cube, _ in memory._store.everything(space)}
-    made = reading.readings(
-        "", [((0, cubes[one]), found) for one, (_, found) in kept.items()], memory._encoding.documents
-    )
-    return dict(zip(kept, made, strict=True))
+    """What was read out of each version, as the store keeps it."""
+    with memory._store.snapshot(space) as (_, rows):
+        some = [row for row in rows if row.read_mentions is not None]
+    cubes = memory._store.fetch(space, [row.seq for row in some])
+    return {
+        (cubes[row.seq].id, cubes[row.seq].version): Reading(
+            row.seq, "", Extraction(), row.read_mentions, row.read_links, row.read_terms, row.read_vectors
+        )
+        for row in some
+    }
 
 
 @pytest.fixture
