@@ -73,7 +73,7 @@ class Derived:
                 "WHERE c.id = ? AND c.superseded_at IS NULL",
                 (cube_id,),
             ).fetchone()
-        return None if row is None else (row[0], _content(row[1]))
+        return None if row is None else (row[0], content_of(row[1]))
 
     def readings(self, space: str | None) -> dict[tuple[str, int], tuple[str, Extraction]]:
         with self._connections.read() as connection:
@@ -82,7 +82,7 @@ class Derived:
                 "WHERE ? IS NULL OR s.name = ?",
                 (space, space),
             ).fetchall()
-        return {(row[0], row[1]): (row[2], _content(row[3])) for row in found}
+        return {(row[0], row[1]): (row[2], content_of(row[3])) for row in found}
 
     def everything(self, space: str | None) -> Iterator[tuple[MemCube, Keys, Reading | None]]:
         with self._connections.read() as connection:
@@ -216,7 +216,7 @@ def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
     connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
     if row is None:
         return []
-    content = _content(row[0])
+    content = content_of(row[0])
     texts = [
         *content.entities,
         *content.statements,
@@ -240,14 +240,15 @@ def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
 
 def _reading(row: tuple[object, ...]) -> Reading:
     seq, extractor, content, *keys = row
-    return Reading(int(str(seq)), str(extractor), _content(str(content)), *keys)  # pyright: ignore[reportArgumentType]
+    return Reading(int(str(seq)), str(extractor), content_of(str(content)), *keys)  # pyright: ignore[reportArgumentType]
 
 
 def _text(content: Extraction) -> str:
     return json.dumps(content.to_json(), ensure_ascii=False, separators=(",", ":"))
 
 
-def _content(text: str) -> Extraction:
+def content_of(text: str) -> Extraction:
+    """A reading's content as it is stored; StoreDamagedError where it is malformed."""
     try:
         return Extraction.from_json(json.loads(text))
     except (KeyError, ValueError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from remanence.errors import StoreDamagedError
 from remanence.language.keys import RULES, derive, derive_reading, embedded_parts
 from remanence.store import claimed, rows
 from remanence.store.connections import Connections
+from remanence.store.derived import content_of
 from remanence.store.journal import GENESIS, OPS, Entry, commit_to, commit_to_end, commit_to_reading, seal
 from remanence.store.protocol import Checked
 
@@ -186,7 +186,7 @@ def _claims(connection: sqlite3.Connection) -> Iterator[str]:
             cube = rows.cube_of(tuple(own))
             wanted = claimed.rows_of(seq, space, claimed.by_rules(cube))
             if extractor is not None:
-                read = Extraction.from_json(json.loads(content))
+                read = content_of(content)
                 wanted += claimed.rows_of(seq, space, claimed.by_model(cube, read), extractor)
             found = connection.execute("SELECT * FROM claims WHERE seq = ?", (seq,)).fetchall()
             same = Counter(found) == Counter(wanted)
@@ -209,7 +209,7 @@ def _readings(connection: sqlite3.Connection) -> Iterator[str]:
         if commit_to_reading(extractor, text, salt) != commitment:
             yield f"{name} is not what the journal says"
             continue
-        content = Extraction.from_json(json.loads(text))
+        content = content_of(text)
         if not (same_space and _fits(content, vectors, vector)):
             yield f"{name} is damaged"
         elif same_rules and tuple(keys) != derive_reading(cube, content):
