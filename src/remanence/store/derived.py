@@ -211,18 +211,16 @@ def _children(connection: sqlite3.Connection, cube_id: str) -> list[str]:
 
 def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
     """Delete what was read out of a version. Returns what must not be found in the file any more."""
+    claims = connection.execute("SELECT subject, relation, value FROM claims WHERE seq = ?", (seq,)).fetchall()
+    texts = [part for claim in claims for part in claim]
     connection.execute("DELETE FROM claims WHERE seq = ?", (seq,))
     row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
     connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
-    if row is None:
-        return []
-    content = content_of(row[0])
-    texts = [
-        *content.entities,
-        *content.statements,
-        *(part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)),
-    ]
-    return [row[1] or b"", *(text.encode() for text in texts)]
+    if row is not None:
+        content = content_of(row[0])
+        texts += [*content.entities, *content.statements, content.about or ""]
+        texts += [part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)]
+    return [row[1] or b"" if row else b"", *(text.encode() for text in dict.fromkeys(texts))]
 
 
 def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
