@@ -194,7 +194,10 @@ class Store(Protocol):
         ...
 
     def supersede(self, draft: Draft) -> bool:
-        """Write the next version of a memory; False if another correction came first and this is not the next any more."""
+        """Write the next version of a memory; False if another correction came first and this is not the next any more.
+
+        What was made from the memory is retired. Raises UnknownCubeError, or InputError if the memory is retired itself.
+        """
         ...
 
     def restore(self, drafts: Sequence[Draft]) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime
 
 from remanence.cubes import Draft, Keys, MemCube, posix
-from remanence.errors import StoreDamagedError, UnknownCubeError
+from remanence.errors import InputError, StoreDamagedError, UnknownCubeError
 from remanence.store import claimed
 from remanence.store.journal import commit_to, seal
 
@@ -105,3 +105,10 @@ def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys
 def unknown(cube_id: str) -> UnknownCubeError:
     """The error for an id that no row has."""
     return UnknownCubeError(f"No cube has the id {cube_id!r}.", "It may have been forgotten.")
+
+
+def retired(cube_id: str) -> InputError:
+    """The error for a correction of what was made from a memory that is corrected itself."""
+    return InputError(
+        f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
+    )

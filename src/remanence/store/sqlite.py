@@ -99,10 +99,11 @@ class SQLiteStore:
         cube = draft.cube
         with self._connections.write() as connection:
             row = connection.execute(
-                "SELECT seq, root, space, version FROM cubes WHERE id = ? AND superseded_at IS NULL", (cube.id,)
+                "SELECT seq, root, space, version, superseded_at FROM cubes WHERE id = ? ORDER BY version DESC",
+                (cube.id,),
             ).fetchone()
-            if row is None:
-                raise rows.unknown(cube.id)
+            if row is None or row[4]:
+                raise rows.retired(cube.id) if row else rows.unknown(cube.id)
             if row[3] + 1 != cube.version:
                 return False
             rows.close(connection, row[0], cube.valid_from, cube.recorded_at)
