@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import numpy as np
 import pytest
 
-from remanence import Memory
-from remanence.cubes import Draft, Kind, MemCube, Provenance, Scope, State
+from remanence import Memory, Settings
+from remanence.cubes import Draft, Extraction, Fact, Kind, MemCube, Provenance, Scope, State
 from remanence.errors import RemanenceError
 from remanence.write.pipeline import keys_for, new_id
 
@@ -14,8 +17,6 @@ SAID, ASKED, MEANWHILE, CHANGED = (f"2024-0{month}-01T00:00:00+00:00" for month 
 
 def derive_from(memory: Memory, text: str, parents: list[str], space: str = "default") -> str:
     """What a model would have made out of these memories, as the store takes it."""
-    from datetime import datetime
-
     at = datetime.fromisoformat(ASKED)
     cube = MemCube(
         id=new_id(), version=1, text=text, kind=Kind.QA, scope=Scope(space=space), recorded_at=at, valid_from=at,
@@ -101,3 +102,88 @@ def test_a_space_of_another_is_reached_as_well(opened):
     assert memory.recall("office", space="other") == []
     assert memory.forget(there, space="default").ids == (there, child)
     assert memory.verify().ok
+
+
+# ── reindex ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+READ = Extraction(("Ana",), (Fact("Ana", "lives in", "Lisbon"),), ("Ana's home is Lisbon.",), "Ana")
+
+
+@pytest.fixture
+def stale(opened, read):
+    """A memory of 300 versions, more than one step of a reindex, with readings whose keys and vectors are another's."""
+    memory = opened()
+    ids = memory.add([f"This is number {number}." for number in range(299)])
+    memory.correct(ids[0], "This is number 300.")
+    for version, number in ((1, 0), (2, 0), (1, 5), (1, 298)):
+        read(memory._store, ids[number], READ, f"reader {number}", version)
+    read(memory._store, ids[7], Extraction(entities=("Ben",)))
+    store = memory._store
+    store.derived.rekey(
+        [one._replace(mentions=b"", links=b"", terms=b"") for one in store.derived.stored(range(400)).values()]
+    )
+    assert not memory.verify().ok
+    return memory
+
+
+def wanted(memory: Memory) -> dict[int, bytes | None]:
+    """The vectors that each reading should have, from the embedder itself."""
+    parts = ["Ana lives in Lisbon", "Ana's home is Lisbon."]
+    vectors = memory._encoding.documents(parts)
+    assert vectors is not None
+    return dict.fromkeys([1, 6, 299, 300], vectors.astype("<f2").tobytes()) | {8: None}
+
+
+def test_a_reindex_derives_and_embeds_readings_again(stale):
+    head = stale.stats().entries
+    assert stale.reindex() == 300
+    assert {seq: one.vectors for seq, one in stale._store.derived.stored(range(400)).items()} == wanted(stale)
+    assert stale._store.derived.stored([6])[6].extractor == "reader 5"
+    assert stale._store.derived.stored([6])[6].content == READ
+    assert stale.stats().entries == head, "the journal tells of readings, not of their keys"
+    checked = stale.verify()
+    assert checked.ok, checked.problems
+
+
+def test_a_reindex_that_was_cut_off_goes_on(stale):
+    class CutOffError(Exception):
+        pass
+
+    def stop(*_: int) -> None:
+        raise CutOffError
+
+    with pytest.raises(CutOffError):
+        stale.reindex(stop)
+    half = stale._store.derived.stored(range(400))
+    assert half[6].vectors == wanted_before_the_end(stale)
+    assert half[299].mentions == b""
+    assert stale.reindex() == 300 - 256
+    assert {seq: one.vectors for seq, one in stale._store.derived.stored(range(400)).items()} == wanted(stale)
+    assert stale.verify().ok
+
+
+def wanted_before_the_end(memory: Memory) -> bytes:
+    """As `wanted`, with an embedder of its own: the memory's refuses while a reindex is half done."""
+    with Memory(":memory:", memory.settings) as other:
+        return wanted(other)[6] or b""
+
+
+def test_a_reindex_without_an_embedder_takes_the_vectors_away(stale, tmp_path):
+    stale.close()
+    with Memory(tmp_path / "m.rem", Settings(embedder="none")) as bare:
+        bare.reindex()
+        assert {one.vectors for one in bare._store.derived.stored(range(400)).values()} == {None}
+        assert bare.verify().ok
+
+
+def test_the_index_has_what_a_reindex_made(stale):
+    stale.recall("Where is Ana's home?")
+    stale.reindex()
+    hits = stale.recall("Where is Ana's home?", k=5)
+    with Memory(stale.stats().location, stale.settings) as other:
+        assert [(hit.cube, round(hit.score, 4)) for hit in hits] == [
+            (hit.cube, round(hit.score, 4)) for hit in other.recall("Where is Ana's home?", k=5)
+        ]
+    view = stale._recall._indexes["default"].view()
+    assert np.flatnonzero(view.read).size == 5
+    assert {hit.cube.text for hit in hits} >= {"This is number 300.", "This is number 5.", "This is number 298."}
