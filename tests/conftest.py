@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -11,13 +12,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
+from numpy.typing import NDArray
 
 from remanence import Memory
-from remanence.cubes import Draft, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Draft, Extraction, Kind, MemCube, Provenance, Scope
 from remanence.language.keys import derive
+from remanence.reading import readings
 from remanence.settings import Settings
+from remanence.store.protocol import Reading, Store
 
 hypothesis_settings.register_profile("dev", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -99,19 +104,42 @@ def draft() -> Callable[..., Draft]:
 
     def make(
         text: str, space: str = "a", *, cube_id: str | None = None, version: int = 1, mark: bytes | None = b"",
-        vector: bytes | None = b"\0\x3c" * 8, minutes: int = 0, **fields: Any,
+        vector: bytes | None = b"\0\x3c" * 8, minutes: int = 0, derived_from: Sequence[str] = (), **fields: Any,
     ) -> Draft:  # fmt: skip
         at = _START + timedelta(days=version, minutes=minutes)
         scope = Scope(
             space=space, **{name: fields.pop(name) for name in ("user", "agent", "session") if name in fields}
         )
+        origin = Provenance(method="raw" if version == 1 else "corrected", derived_from=tuple(derived_from))
         cube = MemCube(
-            id=cube_id or f"id of {text} in {space}", version=version, text=text, kind=Kind.MESSAGE, scope=scope,
-            provenance=Provenance(method="raw" if version == 1 else "corrected"), recorded_at=at, valid_from=at, **fields,
+            id=cube_id or f"id of {text} in {space}", version=version, text=text, scope=scope, provenance=origin,
+            kind=Kind.QA if derived_from else Kind.MESSAGE, recorded_at=at, valid_from=at, **fields,
         )  # fmt: skip
         return Draft(cube, derive(cube, vector), text.encode() if mark == b"" else mark)
 
     return make
+
+
+def _eight_wide(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit vectors as wide as those of `draft`, other ones for other texts."""
+    found = np.array([[*hashlib.blake2b(text.encode(), digest_size=8).digest()] for text in texts], np.float32) + 1
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[..., Reading]:
+    """Keep a reading of a memory's current version, or of another, with the keys and vectors that belong to it."""
+
+    def keep(
+        store: Store, cube_id: str, content: Extraction, extractor: str = "reader", version: int = 0,
+        embed: Callable[[Sequence[str]], NDArray[np.float32] | None] = _eight_wide,
+    ) -> Reading:  # fmt: skip
+        found = [pair for pair in store.numbered(0, 10_000) if pair[1].id == cube_id]
+        [reading] = readings(extractor, [(found[version - 1], content)], embed)
+        assert store.derived.keep([reading]) == 1
+        return reading
+
+    return keep
 
 
 @pytest.fixture(scope="session")

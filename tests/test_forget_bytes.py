@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remanence import Memory
+from remanence.cubes import Extraction, Fact
 from remanence.errors import ForgetIncompleteError
 from remanence.settings import Settings
 from remanence.store.sqlite import SQLiteStore
@@ -130,6 +131,100 @@ def test_a_copy_made_afterwards_is_clean_and_one_made_before_is_not(opened, imag
     assert secret.encode() in image(tmp_path / "before.rem")
     assert secret.encode() not in image(tmp_path / "after.rem") + (tmp_path / "after.jsonl").read_bytes()
     assert any("backups" in words for words in erasure.not_reached)
+
+
+# ── what was made out of memories ────────────────────────────────────────────────────────────────────────────────────
+
+
+def made(
+    memory: Memory, read: Callable[..., object], draft: Callable[..., object]
+) -> tuple[str, list[str], list[bytes]]:
+    """A memory with a reading, memories made from it, and cached answers. Returns its id, theirs, and secrets."""
+    memory.add(NEIGHBOURS)
+    names = {part: f"Q{noise(22, part)}" for part in (
+        "text", "entity", "subject", "relation", "value", "statement", "about", "second reading", "question", "answer",
+        "grandchild", "reply", "reply to the child", "read of the child", "corrected", "old reading",
+    )}  # fmt: skip
+    [there] = memory.add(f"Of old: {names['text']}.")
+    store, embed = memory._store, memory._encoding.documents
+    read(store, there, Extraction(entities=(names["old reading"],)), embed=embed)
+    memory.correct(there, f"It is {names['corrected']}.")
+    read(store, there, Extraction(statements=(names["second reading"],)), embed=embed)
+    content = Extraction(
+        (names["entity"],), (Fact(names["subject"], names["relation"], names["value"]), Fact("Ann", "is", names["value"])),
+        (f"He said {names['statement']} twice.", noise(900, "long statement").replace("a", " ")), names["about"],
+    )  # fmt: skip
+    read(store, there, content, "second reader", embed=embed)
+    child, grandchild = "id-of-the-child", "id-of-the-grandchild"
+    store.append([draft(f"{names['question']}? {names['answer']}", "default", cube_id=child, derived_from=[there])])
+    read(store, child, Extraction(entities=(names["read of the child"],)), embed=embed)
+    store.append([draft(names["grandchild"], "elsewhere", cube_id=grandchild, derived_from=[child])])
+    neighbour = memory.list()[0].id
+    store.derived.keep_reply("default", b"k", names["reply"], [there, neighbour])
+    store.derived.keep_reply("default", b"l", names["reply to the child"], [grandchild])
+    store.derived.keep_reply("default", b"m", "This one stays.", [neighbour])
+    return there, [child, grandchild], [name.encode() for name in names.values() if name != names["second reading"]]
+
+
+def test_nothing_is_left_of_what_was_made_out_of_it(opened, image, tmp_path, read, draft):
+    memory = opened()
+    there, children, secrets = made(memory, read, draft)
+    vectors = [one.vectors for one in memory._store.derived.stored(range(99)).values() if one.vectors]
+    pieces = [vector[at : at + 24] for vector in vectors for at in range(0, len(vector), 24)]
+    secrets += [piece for piece in pieces if piece.count(0) < 12]
+    before = image(tmp_path / "m.rem")
+    assert [secret for secret in secrets if secret not in before] == []
+    assert len(secrets) > 25
+
+    erasure = memory.forget(there)
+
+    after = image(tmp_path / "m.rem")
+    assert [secret for secret in secrets if secret in after] == []
+    assert (erasure.ids, erasure.versions) == ((there, *children), 4)
+    assert memory._store.derived.readings(None) == {}
+    assert memory._store.derived.children([there, *children]) == []
+    assert [memory._store.derived.reply("default", key) for key in (b"k", b"l", b"m")] == [
+        None,
+        None,
+        "This one stays.",
+    ]
+    with memory._store._connections.read() as connection:
+        for table in ("extractions", "lineage", "claims"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+        assert connection.execute("SELECT count(*) FROM reply_sources").fetchone() == (1,)
+    assert [cube.text for cube in memory.list()] == NEIGHBOURS
+    checked = memory.verify()
+    assert checked.ok, checked.problems
+
+
+def test_a_reading_alone_is_searched_for(opened, read, draft):
+    """The probe knows what was read, made and answered: with a rewrite that does nothing it finds that too."""
+    memory = opened()
+    there, _, secrets = made(memory, read, draft)
+    erased = memory._store.erase([there])
+    found = b"\0".join(erased.traces)
+    assert [secret for secret in secrets if secret not in found] == []
+
+
+def test_an_earlier_reading_goes_too(opened, image, tmp_path, read, draft):
+    """It was replaced, and its bytes may lie in the slack of a page until the file is rewritten."""
+    memory = opened()
+    there, _, _ = made(memory, read, draft)
+    memory.forget(there)
+    assert f"Q{noise(22, 'second reading')}".encode() not in image(tmp_path / "m.rem")
+
+
+def test_forgetting_what_was_made_leaves_the_rest(opened, image, tmp_path, read, draft):
+    memory = opened()
+    there, children, _ = made(memory, read, draft)
+    assert memory.forget(children[0]).ids == tuple(children)
+    after = image(tmp_path / "m.rem")
+    for part in ("question", "answer", "grandchild", "read of the child", "reply to the child"):
+        assert f"Q{noise(22, part)}".encode() not in after, part
+    for part in ("text", "corrected", "entity", "value", "statement", "reply"):
+        assert f"Q{noise(22, part)}".encode() in after, part
+    assert memory.get(there).version == 2
+    assert memory.verify().ok
 
 
 # ── the probe ────────────────────────────────────────────────────────────────────────────────────────────────────────

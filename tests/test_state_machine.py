@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from remanence import Memory
-from remanence.errors import IdempotencyConflictError, UnknownCubeError, UnknownSpaceError
+from remanence.cubes import Draft, Extraction, Fact, Kind, MemCube, Provenance, Scope
+from remanence.errors import IdempotencyConflictError, InputError, UnknownCubeError, UnknownSpaceError
+from remanence.reading import readings
 from remanence.settings import Settings
+from remanence.write.pipeline import keys_for, new_id
 
 SETTINGS = Settings(embedder="hashing", durability="normal", busy_timeout=5)
 ANCHOR = "The anchor stays."
@@ -42,6 +46,10 @@ texts = st.builds(
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8),
     st.text(st.characters(categories=["L", "N", "P", "So", "Zs"]), max_size=4),
 )
+some_texts = st.lists(texts, max_size=2).map(tuple)
+contents = st.builds(
+    Extraction, some_texts, st.lists(st.builds(Fact, texts, texts, texts), max_size=2).map(tuple), some_texts
+)
 spaces = st.sampled_from(SPACES)
 sessions = st.none() | st.sampled_from(["s1", "s2"])
 handles = st.integers(0, 1)
@@ -58,9 +66,22 @@ class Model:
     replays: dict[tuple[str, str], tuple[Any, list[str]]] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
+    parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    readings: dict[tuple[str, int], tuple[str, Extraction]] = field(default_factory=dict)
 
     def current(self, space: str) -> dict[str, str]:
-        return {one: texts[-1] for one, texts in self.versions.items() if self.place[one][0] == space}
+        living = ((one, texts) for one, texts in self.versions.items() if one not in self.retired)
+        return {one: texts[-1] for one, texts in living if self.place[one][0] == space}
+
+    def descendants(self, ids: list[str]) -> set[str]:
+        """What was made from these, from that, and so on; by asking again until nothing new comes."""
+        found: set[str] = set()
+        while True:
+            more = {one for one, parents in self.parents.items() if {*parents} & {*ids, *found}}
+            if more == found:
+                return found - {*ids}
+            found = more
 
 
 class Machine(RuleBasedStateMachine):
@@ -96,9 +117,13 @@ class Machine(RuleBasedStateMachine):
             self.model.place[cube_id] = (space, session)
         self.model.touched.add(space)
 
-    def pick(self, data: st.DataObject, *, anchors: bool = True) -> str:
-        """A living memory; the newest is the simplest choice."""
-        ids = [one for one, found in self.model.versions.items() if anchors or found[0] != ANCHOR]
+    def pick(self, data: st.DataObject, *, anchors: bool = True, retired: bool = True) -> str:
+        """A memory that is not forgotten; the newest is the simplest choice."""
+        ids = [
+            one
+            for one, found in self.model.versions.items()
+            if (anchors or found[0] != ANCHOR) and (retired or one not in self.model.retired)
+        ]
         return data.draw(st.sampled_from(ids[::-1]))
 
     def has_more_than_anchors(self) -> bool:
@@ -142,6 +167,10 @@ class Machine(RuleBasedStateMachine):
     def correct(self, data, text, handle):
         cube_id = self.pick(data)
         found = self.model.versions[cube_id]
+        if cube_id in self.model.retired and text != found[-1]:
+            with pytest.raises(InputError, match="retired"):
+                self.memory(handle).correct(cube_id, text)
+            return
         if found[0] == ANCHOR:
             text = ANCHOR
         cube = self.memory(handle).correct(cube_id, text)
@@ -149,14 +178,21 @@ class Machine(RuleBasedStateMachine):
             found.append(text)
             # Said without a time: the same words again are news now.
             self.model.marks = {mark: one for mark, one in self.model.marks.items() if one != cube_id}
+            self.model.retired |= self.model.descendants([cube_id])
         assert (cube.id, cube.version, cube.text) == (cube_id, len(found), found[-1])
 
     @precondition(has_more_than_anchors)
     @rule(data=st.data(), count=st.integers(1, 3), handle=handles)
     def forget(self, data, count, handle):
         ids = list(dict.fromkeys(self.pick(data, anchors=False) for _ in range(count)))
+        made = self.model.descendants(ids)
         erasure = self.memory(handle).forget(ids)
-        assert erasure.ids == tuple(ids)
+        assert erasure.ids[: len(ids)] == tuple(ids)
+        assert sorted(erasure.ids) == sorted([*ids, *made])
+        ids += made
+        self.model.retired -= {*ids}
+        self.model.parents = {one: parents for one, parents in self.model.parents.items() if one not in ids}
+        self.model.readings = {key: found for key, found in self.model.readings.items() if key[0] not in ids}
         assert erasure.versions == sum(len(self.model.versions.pop(one)) for one in ids)
         self.model.forgotten.update(ids)
         self.model.marks = {mark: one for mark, one in self.model.marks.items() if one not in ids}
@@ -164,11 +200,46 @@ class Machine(RuleBasedStateMachine):
             if set(stored) & set(ids):  # the key stays, without a digest of what was asked
                 self.model.replays[key] = (None, [one for one in stored if one not in ids])
 
+    # ── what is made out of memories ─────────────────────────────────────────────────────────────────────────────────
+
+    @rule(data=st.data(), text=texts, count=st.integers(1, 2), space=spaces, handle=handles)
+    def make_from(self, data, text, count, space, handle):
+        parents = [self.pick(data, retired=False) for _ in range(count)]
+        memory, now = self.memory(handle), datetime.now(UTC)
+        cube = MemCube(
+            id=new_id(), version=1, text=text, kind=Kind.QA, scope=Scope(space=space), recorded_at=now, valid_from=now,
+            provenance=Provenance(method="test", derived_from=tuple(parents)),
+        )  # fmt: skip
+        [keys] = keys_for([cube], memory._encoding.documents)
+        assert memory._store.append([Draft(cube, keys, None)]) == [cube.id]
+        self.model.versions[cube.id], self.model.place[cube.id] = [text], (space, None)
+        self.model.parents[cube.id] = cube.provenance.derived_from
+
+    @rule(data=st.data(), content=contents, extractor=st.sampled_from("xy"), handle=handles)
+    def read_one(self, data, content, extractor, handle):
+        cube_id, memory = self.pick(data), self.memory(handle)
+        version = len(self.model.versions[cube_id])
+        [(seq, cube)] = [
+            pair for pair in memory._store.numbered(0, 10_000) if (pair[1].id, pair[1].version) == (cube_id, version)
+        ]
+        made = readings(extractor, [((seq, cube), content)], memory._encoding.documents)
+        assert memory._store.derived.keep(made) == 1
+        self.model.readings[cube_id, version] = (extractor, content)
+
+    @rule(handle=handles)
+    def look_at_what_was_made(self, handle):
+        derived = self.memory(handle)._store.derived
+        assert derived.readings(None) == self.model.readings
+        for cube_id in self.model.versions:
+            assert derived.children([cube_id]) == sorted(
+                one for one, parents in self.model.parents.items() if cube_id in parents
+            )
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @rule(data=st.data(), handle=handles)
     def recall_an_exact_text(self, data, handle):
-        cube_id = self.pick(data)
+        cube_id = self.pick(data, retired=False)
         space, session = self.model.place[cube_id]
         current = self.model.current(space)
         hits = self.memory(handle).recall(current[cube_id], space=space, k=len(current))
@@ -206,7 +277,9 @@ class Machine(RuleBasedStateMachine):
         history = memory.history(cube_id)
         assert [cube.text for cube in history] == self.model.versions[cube_id]
         assert [cube.version for cube in history] == list(range(1, len(history) + 1))
-        assert [cube.superseded_at is None for cube in history] == [False] * (len(history) - 1) + [True]
+        assert [cube.superseded_at is None for cube in history] == [False] * (len(history) - 1) + [
+            cube_id not in self.model.retired
+        ]
         assert memory.get(cube_id) == history[-1]
         if other != self.model.place[cube_id][0]:
             for read in (memory.get, memory.history, memory.forget):
@@ -241,6 +314,7 @@ class Machine(RuleBasedStateMachine):
             assert (fresh.import_(first), fresh.import_(first)) == (count, 0)
             fresh.export(second, vectors=vectors)
             assert fresh.verify().ok
+            assert fresh._store.derived.readings(None) == self.model.readings
             for space in SPACES:
                 assert {cube.id: cube.text for cube in fresh.list(space=space)} == self.model.current(space)
         assert second.read_bytes().splitlines()[1:] == first.read_bytes().splitlines()[1:]
@@ -248,7 +322,8 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self):
         stats = self.memory(0).stats()
-        assert (stats.cubes, stats.versions) == (len(self.model.versions), sum(map(len, self.model.versions.values())))
+        living = len(self.model.versions) - len(self.model.retired)
+        assert (stats.cubes, stats.versions) == (living, sum(map(len, self.model.versions.values())))
 
     def teardown(self) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from remanence.errors import EmbedderMismatchError, EndpointError, ModelError, ModelMissingError
 from remanence.language.keys import RULES, embedded_text
+from remanence.reading import derived_anew
 from remanence.settings import Settings
 from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress, keys_for
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from remanence.models.protocol import Embedder
+    from remanence.write.pipeline import Embed
 
 _LOG = logging.getLogger("remanence")
 _NOTE = "embedder"  # the store's note with the fingerprint of the embedder that made its vectors
@@ -128,7 +130,7 @@ class Encoding:
         return len(chosen), tuple(problems)
 
     def reindex(self, progress: Progress | None = None) -> int:
-        """Derive all keys again, with this embedder. Returns how many versions were done.
+        """Derive all keys again, those of readings too, with this embedder. Returns how many versions were done.
 
         The store's note changes first and marks the work as begun: until it is finished, old and new vectors are told
         apart by `reindexed_to`, and calling again goes on from there.
@@ -141,9 +143,14 @@ class Encoding:
         total = self._store.counts()["versions"]
         done = 0
         after = int(self._store.note("reindexed_to") or 0)
+        embed: Embed = embedder.embed if embedder else lambda _: None
         while some := self._store.numbered(after, _STEP):
-            keys = keys_for([cube for _, cube in some], embedder.embed if embedder else lambda _: None)
+            keys = keys_for([cube for _, cube in some], embed)
             self._store.rekey(dict(zip((seq for seq, _ in some), keys, strict=True)))
+            stored = self._store.derived.stored([seq for seq, _ in some])
+            if stored:
+                pairs = [(cube, stored[seq]) for seq, cube in some if seq in stored]
+                self._store.derived.rekey(derived_anew(pairs, embed))
             after = some[-1][0]
             self._store.set_note("reindexed_to", str(after))
             done += len(some)

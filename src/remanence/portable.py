@@ -1,7 +1,7 @@
 """Export and import as JSON Lines (MemDumper, MemLoader).
 
-The first line names the format; every other line is one version of one cube, in the order of writing. Lines are canonical,
-so that exporting an import gives the same bytes.
+The first line names the format; every other line but the last is one version of one cube, in the order of writing, with what
+a model read out of it. Lines are canonical, so that exporting an import gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,31 @@ import struct
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from remanence.cubes import ROLES, Draft, Keys, MemCube
+from remanence.cubes import ROLES, Draft, Extraction, Keys, MemCube, State
 from remanence.encoding import Encoding
 from remanence.errors import InputError, UnreadableFileError
-from remanence.language.keys import derive
+from remanence.language.keys import derive, embedded_parts
+from remanence.reading import derived_anew
 from remanence.settings import Settings
-from remanence.store.protocol import Store
+from remanence.store.protocol import Reading, Store
 from remanence.write.pipeline import Marks, Progress, keys_for
 
 FORMAT = "remanence-export"
-VERSION = 1
+VERSION = 2
+_READABLE = frozenset({1, VERSION})  # version 1 had neither readings nor `derived_from`
 _TAIL = 4096  # bytes that surely hold the last line
+
+
+class _Line(NamedTuple):
+    """One version as a file has it."""
+
+    cube: MemCube
+    vector: bytes | None
+    extractor: str = ""
+    read: Extraction | None = None
+    read_vectors: bytes | None = None
 
 
 def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int:
@@ -45,10 +57,14 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
             if vectors:
                 header["embedder"] = store.note("embedder")
             file.write(_line(header))
-            for cube, keys in store.everything(space):
+            for cube, keys, reading in store.derived.everything(space):
                 line = cube.to_json()
                 if vectors and keys.vector:
                     line["vector"] = base64.b64encode(keys.vector).decode()
+                if reading:
+                    line["reading"] = {"extractor": reading.extractor, **reading.content.to_json()}
+                    if vectors and reading.vectors:
+                        line["reading"]["vectors"] = base64.b64encode(reading.vectors).decode()
                 file.write(_line(line))
                 count += 1
             file.write(_line({"end": count}))
@@ -65,21 +81,28 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
 
 
 def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, progress: Progress | None) -> int:
-    """Read an export, batch by batch, each durable. Versions that the store has are skipped."""
+    """Read an export, batch by batch, each durable. Versions that the store has are skipped, and so are readings of versions
+    that it has a reading of. A batch's readings are durable after its versions: an import that was cut off between the two
+    brings them when it is repeated.
+
+    `derived_from` is taken as it comes. It may name memories that never come, or run in a circle: what is corrected or
+    forgotten then takes everything with it that the lineage reaches, each memory once.
+    """
     new = read = 0
     with _opened(path) as file:
         header = _parsed(next(file, b""), path, 1, settings)
         if header.get("format") != FORMAT:
             raise UnreadableFileError(f"{path} is not a Remanence export.", "Use ingest for other files.")
-        if header.get("version") != VERSION:
+        if header.get("version") not in _READABLE:
             raise UnreadableFileError(f"{path} has export version {header.get('version')!r}.", "Upgrade Remanence.")
         fingerprint = header.get("embedder")
         same_embedder = isinstance(fingerprint, str) and bool(fingerprint) and encoding.claim(fingerprint)
         total = _promised(file, path)
         lines, marks = enumerate(file, 2), Marks(store.secret())
         while batch := list(islice(lines, min(settings.commit_every, total - read))):
-            parsed = [(_cube(line, path, number, settings)) for number, line in batch]
+            parsed = [_version(line, path, number, settings) for number, line in batch]
             new += store.restore(_drafts(parsed, encoding, marks, same_embedder=same_embedder))
+            _restore_readings(store, parsed, encoding, same_embedder=same_embedder)
             read += len(batch)
             if progress:
                 progress(read, total)
@@ -101,17 +124,32 @@ def _promised(file: BinaryIO, path: Path) -> int:
     return count
 
 
-def _drafts(
-    parsed: Sequence[tuple[MemCube, bytes | None]], encoding: Encoding, marks: Marks, *, same_embedder: bool
-) -> list[Draft]:
+def _drafts(parsed: Sequence[_Line], encoding: Encoding, marks: Marks, *, same_embedder: bool) -> list[Draft]:
     """Versions ready to be restored. First versions get their marks again, so that a repetition is still known as one."""
-    missing = [cube for cube, vector in parsed if not (same_embedder and vector)]
+    missing = [one.cube for one in parsed if not (same_embedder and one.vector)]
     made = iter(keys_for(missing, encoding.documents))
-    keys: list[Keys] = [derive(cube, vector) if same_embedder and vector else next(made) for cube, vector in parsed]
+    keys: list[Keys] = [derive(one.cube, one.vector) if same_embedder and one.vector else next(made) for one in parsed]
     return [
-        Draft(cube, key, marks.of([cube])[0] if cube.version == 1 else None)
-        for (cube, _), key in zip(parsed, keys, strict=True)
+        Draft(one.cube, key, marks.of([one.cube])[0] if one.cube.version == 1 else None)
+        for one, key in zip(parsed, keys, strict=True)
     ]
+
+
+def _restore_readings(store: Store, parsed: Sequence[_Line], encoding: Encoding, *, same_embedder: bool) -> None:
+    """Keep what was read out of these versions, where the store has nothing yet. Keys are derived, never taken from the file."""
+    read = {(one.cube.id, one.cube.version): one for one in parsed if one.read is not None}
+    ready: list[tuple[MemCube, Reading]] = []
+    bare: list[tuple[MemCube, Reading]] = []
+    for version, seq in store.derived.bare(list(read)).items():
+        one = read[version]
+        reading = Reading(seq, one.extractor, one.read or Extraction(), b"", b"", b"", one.read_vectors)
+        (ready if same_embedder and one.read_vectors else bare).append((one.cube, reading))
+    kept = [
+        new._replace(vectors=old.vectors)
+        for new, (_, old) in zip(derived_anew(ready, lambda _: None), ready, strict=True)
+    ] + derived_anew(bare, encoding.documents)
+    if kept:
+        store.derived.keep(sorted(kept, key=lambda one: one.seq))
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -141,18 +179,22 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _cube(line: bytes, path: Path, number: int, settings: Settings) -> tuple[MemCube, bytes | None]:
+def _version(line: bytes, path: Path, number: int, settings: Settings) -> _Line:
     data = _parsed(line, path, number, settings)
     try:
-        vector = base64.b64decode(data.pop("vector"), validate=True) if "vector" in data else None
+        _check_names(data.get("derived_from", []))
+        vector = _vector(data.pop("vector", None))
+        reading = data.pop("reading", None)
         cube = MemCube.from_json(data)
         _check(cube, settings)
-        _check_vector(vector)
+        if reading is None:
+            return _Line(cube, vector)
+        extractor, content, read_vectors = _reading(reading, vector, settings)
+        return _Line(cube, vector, extractor, content, read_vectors)
     except (KeyError, ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise UnreadableFileError(
             f"{path}, line {number} is not a cube: {error!r}.", "Export the memory again."
         ) from error
-    return cube, vector
 
 
 def _check(cube: MemCube, settings: Settings) -> None:
@@ -168,15 +210,47 @@ def _check(cube: MemCube, settings: Settings) -> None:
         raise ValueError("the text is empty or too long, or the version is no number of one")
     if origin.role not in ROLES:
         raise ValueError(f"no role is called {origin.role!r}")
+    closed = cube.state == State.ARCHIVED
+    if closed != (cube.superseded_at is not None) or closed != (cube.valid_to is not None):
+        raise ValueError("the version is neither open nor closed")
     cube.sealed_bytes()
 
 
-def _check_vector(vector: bytes | None) -> None:
-    """float16 numbers; the index compares their count with the store's."""
-    if vector is not None and (
-        len(vector) % 2 or any(not math.isfinite(value) for (value,) in struct.iter_unpack("<e", vector))
+def _check_names(found: object) -> None:
+    if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+        raise TypeError("derived_from is not a list of ids")
+
+
+def _reading(data: Any, vector: bytes | None, settings: Settings) -> tuple[str, Extraction, bytes | None]:
+    """What was read out of a version, by whom, and its vectors: one for each fact and each statement, as wide as the version's."""
+    extractor, lists = data["extractor"], [data["entities"], data["statements"], *data["facts"]]
+    if not all(isinstance(one, list) for one in (data["facts"], *lists)) or any(
+        len(fact) != 3 for fact in data["facts"]
     ):
+        raise TypeError("the reading is not made of lists")
+    texts = [extractor, *(text for one in lists for text in one), *([] if data["about"] is None else [data["about"]])]
+    if not all(isinstance(text, str) and len(text) <= settings.max_text for text in texts):
+        raise ValueError("something of the reading is too long or no text")
+    if not extractor:
+        raise ValueError("nobody made the reading")
+    content, vectors = Extraction.from_json(data), _vector(data.get("vectors"))
+    parts = len(embedded_parts(content))
+    "".join(texts).encode()
+    if vectors is not None and (
+        not parts or len(vectors) % (2 * parts) or (vector and len(vectors) != parts * len(vector))
+    ):
+        raise ValueError("the reading has other vectors than facts and statements")
+    return extractor, content, vectors
+
+
+def _vector(encoded: Any) -> bytes | None:
+    """float16 numbers; the index compares their count with the store's."""
+    if encoded is None:
+        return None
+    vector = base64.b64decode(encoded, validate=True)
+    if len(vector) % 2 or any(not math.isfinite(value) for (value,) in struct.iter_unpack("<e", vector)):
         raise ValueError("the vector is not one")
+    return vector
 
 
 def _line(data: dict[str, Any]) -> str:

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from remanence.cubes import Cost, Extraction, MemCube
 from remanence.errors import RemanenceError
-from remanence.language import tokens
-from remanence.language.entities import Mention, name_hash, pack_mentions
-from remanence.language.topics import normalised
+from remanence.language.keys import derive_reading, embedded_parts
 from remanence.store.protocol import Reading, Store
 from remanence.write.pipeline import Progress
 
@@ -79,43 +77,20 @@ def read(
 
 def readings(extractor: str, found: Sequence[tuple[tuple[int, MemCube], Extraction]], embed: Embed) -> list[Reading]:
     """Readings with the keys that follow from them; one call of the embedder for all."""
-    texts = [text for _, extraction in found for text in _embedded(extraction)]
+    texts = [text for _, extraction in found for text in embedded_parts(extraction)]
     vectors = embed(texts) if texts else None
     packed = None if vectors is None else vectors.astype("<f2")
     result: list[Reading] = []
     at = 0
     for (seq, cube), extraction in found:
-        count = len(_embedded(extraction))
+        count = len(embedded_parts(extraction))
         own = None if packed is None or not count else packed[at : at + count].tobytes()
         at += count
-        result.append(
-            Reading(
-                seq,
-                extractor,
-                extraction,
-                pack_mentions(_mentions(cube, extraction)),
-                _links(extraction),
-                tokens.pack_terms(tokens.hashes("\n".join(extraction.statements))),
-                own,
-            )
-        )
+        result.append(Reading(seq, extractor, extraction, *derive_reading(cube, extraction), own))
     return result
 
 
-def _embedded(extraction: Extraction) -> list[str]:
-    facts = [f"{fact.subject} {fact.relation} {fact.value}" for fact in extraction.facts]
-    return [*facts, *extraction.statements]
-
-
-def _mentions(cube: MemCube, extraction: Extraction) -> list[Mention]:
-    sides = [side for fact in extraction.facts for side in (fact.subject, fact.value)]
-    names = dict.fromkeys(name for one in (*extraction.entities, *sides) if (name := normalised(one)))
-    about = None if cube.about or not extraction.about else normalised(extraction.about)
-    if about:
-        names[about] = None
-    return [Mention(name, 1, name == about) for name in names]
-
-
-def _links(extraction: Extraction) -> bytes:
-    sides = [side for fact in extraction.facts for side in (fact.subject, fact.value)]
-    return b"".join(name_hash(normalised(side)).to_bytes(4, "little") for side in sides)
+def derived_anew(found: Sequence[tuple[MemCube, Reading]], embed: Embed) -> list[Reading]:
+    """Readings of any extractors with their keys and vectors made again; one call of the embedder for all."""
+    made = readings("", [((reading.seq, cube), reading.content) for cube, reading in found], embed)
+    return [new._replace(extractor=reading.extractor) for (_, reading), new in zip(found, made, strict=True)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remanence.cubes import Extraction, Fact
 from remanence.settings import Settings
 from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
@@ -36,15 +37,52 @@ def sample(tmp_path_factory, draft) -> bytes:
     return path.read_bytes()
 
 
-@pytest.fixture
-def tampered(sample, tmp_path) -> Callable[..., Checked]:
-    """Run statements on a copy of the sample, as another program would, and verify it."""
+READ = Extraction(("Ana", "Lisbon"), (Fact("Ana", "lives in", "Lisbon"),), ("Ana's home is in Lisbon.",), "Ana")
 
+
+@pytest.fixture(scope="session")
+def derived_sample(tmp_path_factory, draft, read) -> bytes:
+    """The bytes of a store that holds readings, memories made from others, some of them retired, and cached answers."""
+    path = tmp_path_factory.mktemp("sample") / "derived.rem"
+    with closing(SQLiteStore(path, PLAIN)) as store:
+        store.append([draft("Ana lives in Lisbon.", cube_id="ana"), draft("Ben was here.", cube_id="ben")])
+        store.append([draft("Where is Ana? In Lisbon.", cube_id="first", derived_from=["ana"])])
+        store.append([draft("Is Ana far? Yes.", cube_id="second", derived_from=["first", "ben"])])
+        read(store, "ana", Extraction(entities=("Ana",)))
+        read(store, "ana", READ)
+        store.supersede(draft("Ana lives in Porto.", cube_id="ana", version=2, mark=None))
+        store.append([draft("Where is Ana? In Porto.", cube_id="third", derived_from=["ana"])])
+        read(store, "ben", READ, "another reader")
+        store.append([draft("Forget me.", cube_id="gone")])
+        read(store, "gone", READ)
+        for key, sources in ((b"one", ["ben"]), (b"two", []), (b"three", ["ana", "gone"])):
+            store.derived.keep_reply("a", key, f"answer {key!r}", sources)
+        store.erase(["gone"])
+        store.scrub()
+    return path.read_bytes()
+
+
+Tamper = Callable[..., Checked]
+
+
+@pytest.fixture
+def tampered(sample, tmp_path) -> Tamper:
+    """Run statements on a copy of the sample, as another program would, and verify it."""
+    return _tamper(sample, tmp_path)
+
+
+@pytest.fixture
+def tampered_derived(derived_sample, tmp_path) -> Tamper:
+    """The same with `derived_sample`."""
+    return _tamper(derived_sample, tmp_path)
+
+
+def _tamper(image: bytes, folder: Path) -> Tamper:
     def tamper(*statements: str | tuple[str, Any]) -> Checked:
-        path: Path = tmp_path / "tampered.rem"
-        for old in tmp_path.glob("tampered.rem*"):
+        path = folder / "tampered.rem"
+        for old in folder.glob("tampered.rem*"):
             old.unlink()
-        path.write_bytes(sample)
+        path.write_bytes(image)
         with closing(sqlite3.connect(path)) as connection, connection:
             for statement in statements:
                 sql, values = statement if isinstance(statement, tuple) else (statement, ())

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from remanence import Memory
+from remanence.cubes import Extraction
 from remanence.errors import InputError, NotAStoreError, RemanenceError, StoreTooNewError, StoreUnwritableError
+from remanence.language.keys import derive
 from remanence.settings import Settings
 from remanence.store import schema
 from remanence.store.sqlite import SQLiteStore
@@ -48,6 +50,44 @@ def test_an_old_file_stays_readable_and_writable(old, opened, tmp_path):
     assert memory.correct(boat, "Zielona łódź").version == 2
     assert memory.add("Something new.") == [memory.list()[-1].id]
     memory.forget(first)
+    assert memory.verify().ok
+
+
+@pytest.fixture
+def first_format(opened, tmp_path) -> Memory:
+    shutil.copy(OLD_FILES[0], tmp_path / "v1.rem")
+    return opened("v1.rem")
+
+
+def test_a_file_of_format_1_has_no_names_until_it_is_reindexed(first_format):
+    memory = first_format
+    assert {keys.mentions for _, keys in memory._store.everything()} == {None}
+    assert {cube.provenance.derived_from for cube, _ in memory._store.everything()} == {()}
+    assert memory._store.derived.claims("default") == []
+    assert "reindex" in memory.recall("Where are the bees?").notes[0]
+    assert memory.verify().ok
+    head = memory.stats().entries
+    assert memory.reindex() == 5
+    assert all(keys == derive(cube, keys.vector) for cube, keys in memory._store.everything())
+    assert [bool(keys.mentions) for _, keys in memory._store.everything()] == [True, True, True, True, True]
+    assert [hit.cube.text for hit in memory.recall("Where are the bees?")][:1] == ["Ana keeps bees in the orchard."]
+    assert memory.recall("Where are the bees?").notes == ()
+    assert memory.stats().entries == head
+    checked = memory.verify()
+    assert checked.ok, checked.problems
+
+
+def test_a_file_of_format_1_takes_what_is_made_out_of_its_cubes(first_format, read, draft):
+    memory = first_format
+    first = memory.list()[0]
+    read(memory._store, first.id, Extraction(entities=("Ana",)), embed=memory._encoding.documents)
+    memory._store.append(
+        [draft("Where are the bees? In the orchard.", "default", vector=None, cube_id="qa", derived_from=[first.id])]
+    )
+    assert memory.verify().ok
+    memory.reindex()
+    assert memory.verify().ok
+    assert memory.forget(first).ids == (first.id, "qa")
     assert memory.verify().ok
 
 

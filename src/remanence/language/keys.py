@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, Kind, MemCube
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Keys, Kind, MemCube
 from remanence.language import dates, entities, tokens
 from remanence.language.qa import parse_qa
+from remanence.language.topics import normalised
 
 RULES = "2"
 """Number of the rules below, and of all that they use. A change that derives other keys from the same cube raises it: a store
@@ -28,6 +30,33 @@ def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
         vector=vector,
         mentions=entities.pack_mentions(entities.mentions(cube.text, cube.about)),
     )
+
+
+class ReadKeys(NamedTuple):
+    """The keys of what was read out of a cube, its vectors aside: the fields of that name in `store.protocol.Reading`."""
+
+    mentions: bytes
+    links: bytes
+    terms: bytes
+
+
+def derive_reading(cube: MemCube, content: Extraction) -> ReadKeys:
+    """The keys of what was read out of a cube."""
+    sides = [normalised(side) for fact in content.facts for side in (fact.subject, fact.value)]
+    names = dict.fromkeys(name for name in (*map(normalised, content.entities), *sides) if name)
+    about = None if cube.about or not content.about else normalised(content.about)
+    if about:
+        names[about] = None
+    return ReadKeys(
+        mentions=entities.pack_mentions(entities.Mention(name, 1, name == about) for name in names),
+        links=b"".join(entities.name_hash(side).to_bytes(4, "little") for side in sides),
+        terms=tokens.pack_terms(tokens.hashes("\n".join(content.statements))),
+    )
+
+
+def embedded_parts(content: Extraction) -> list[str]:
+    """What the embedder reads of a reading: each fact as a sentence, then each statement."""
+    return [*(f"{fact.subject} {fact.relation} {fact.value}" for fact in content.facts), *content.statements]
 
 
 def lexical_text(cube: MemCube) -> str:

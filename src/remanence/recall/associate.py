@@ -51,7 +51,7 @@ def associate(
     slots, closeness = _passages(base, mask, profile)
     walk = push(
         lambda some: view.graph.neighbours(some, view, mask, profile),
-        size + len(view), np.concatenate([nodes, size + slots]), np.concatenate([weights, share * closeness]),
+        view.graph.degrees, np.concatenate([nodes, size + slots]), np.concatenate([weights, share * closeness]),
         damping=profile.damping, tolerance=profile.tolerance, rounds=profile.rounds,
     )  # fmt: skip
     return Association(walk.mass[size:], tuple(names), tuple(facts), walk.left)

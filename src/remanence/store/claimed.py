@@ -36,14 +36,16 @@ def insert(connection: sqlite3.Connection, seq: int, space: int, found: Iterable
     """Write what a version states, in place of what was written before by the rules, or by a model."""
     same = "=" if origin == RULES else "<>"
     connection.execute(f"DELETE FROM claims WHERE seq = ? AND origin {same} ?", (seq, RULES))
-    connection.executemany(
-        "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (seq, space, slot(claim.fact.subject, claim.fact.relation), claim.fact.subject, claim.fact.relation,
-             claim.fact.value, claim.negated, claim.replaces, origin)
-            for claim in found
-        ],
-    )  # fmt: skip
+    connection.executemany("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows_of(seq, space, found, origin))
+
+
+def rows_of(seq: int, space: int, found: Iterable[Claim], origin: str = RULES) -> list[tuple[object, ...]]:
+    """What stands in the table for these claims."""
+    return [
+        (seq, space, slot(claim.fact.subject, claim.fact.relation), claim.fact.subject, claim.fact.relation,
+         claim.fact.value, claim.negated, claim.replaces, origin)
+        for claim in found
+    ]  # fmt: skip
 
 
 def slot(subject: str, relation: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from remanence.cubes import Extraction, MemCube
+from remanence.cubes import Extraction, Keys, MemCube, State
 from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
 from remanence.store import claimed, journal, rows
@@ -19,6 +19,8 @@ _UNREAD = (
     "c.superseded_at IS NULL AND c.kind <> 'qa' AND NOT EXISTS "
     "(SELECT 1 FROM extractions x WHERE x.seq = c.seq AND x.extractor = :extractor) AND (:space IS NULL OR s.name = :space)"
 )
+_READING = "x.extractor, x.content, x.mentions, x.links, x.terms, x.vectors"
+_MANY = 500  # SQLite takes a bounded number of parameters per statement
 
 
 class Derived:
@@ -36,12 +38,12 @@ class Derived:
                 ).fetchone()
                 if row is None:  # forgotten while the model was reading it
                     continue
-                content = json.dumps(reading.content.to_json(), ensure_ascii=False, separators=(",", ":"))
+                content = _text(reading.content)
                 connection.execute(
                     "INSERT OR REPLACE INTO extractions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (reading.seq, row[0], reading.extractor, _now(), content, *reading[3:]),
                 )
-                commitment = committed(row[2], reading.extractor, content)
+                commitment = journal.commit_to_reading(reading.extractor, content, row[2])
                 journal.append(connection, "extract", (row[0], row[1], reading.seq), rows.cube_of(row[3:]), commitment)
                 cube = rows.cube_of(row[3:])
                 claimed.insert(
@@ -71,7 +73,7 @@ class Derived:
                 "WHERE c.id = ? AND c.superseded_at IS NULL",
                 (cube_id,),
             ).fetchone()
-        return None if row is None else (row[0], _content(row[1]))
+        return None if row is None else (row[0], content_of(row[1]))
 
     def readings(self, space: str | None) -> dict[tuple[str, int], tuple[str, Extraction]]:
         with self._connections.read() as connection:
@@ -80,7 +82,51 @@ class Derived:
                 "WHERE ? IS NULL OR s.name = ?",
                 (space, space),
             ).fetchall()
-        return {(row[0], row[1]): (row[2], _content(row[3])) for row in found}
+        return {(row[0], row[1]): (row[2], content_of(row[3])) for row in found}
+
+    def everything(self, space: str | None) -> Iterator[tuple[MemCube, Keys, Reading | None]]:
+        with self._connections.read() as connection:
+            found = connection.execute(
+                f"SELECT c.seq, {_READING}, {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq "
+                "LEFT JOIN extractions x ON x.seq = c.seq WHERE ? IS NULL OR s.name = ? ORDER BY c.seq",
+                (space, space),
+            )
+            if self._connections.in_memory:  # its only connection would show what is written meanwhile
+                found = found.fetchall()
+            for row in found:
+                yield rows.cube_of(row[12:]), Keys(*row[7:12]), None if row[1] is None else _reading(row[:7])
+
+    def stored(self, seqs: Sequence[int]) -> dict[int, Reading]:
+        found: dict[int, Reading] = {}
+        with self._connections.read() as connection:
+            for at in range(0, len(seqs), _MANY):
+                some = seqs[at : at + _MANY]
+                for row in connection.execute(
+                    f"SELECT x.seq, {_READING} FROM extractions x WHERE x.seq IN ({', '.join('?' * len(some))})", some
+                ):
+                    found[row[0]] = _reading(row)
+        return found
+
+    def bare(self, versions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        found: dict[tuple[str, int], int] = {}
+        with self._connections.read() as connection:
+            for version in versions:
+                row = connection.execute(
+                    "SELECT c.seq FROM cubes c LEFT JOIN extractions x ON x.seq = c.seq "
+                    "WHERE c.id = ? AND c.version = ? AND x.seq IS NULL",
+                    version,
+                ).fetchone()
+                if row is not None:
+                    found[version] = row[0]
+        return found
+
+    def rekey(self, readings: Sequence[Reading]) -> None:
+        with self._connections.write() as connection:
+            connection.executemany(
+                "UPDATE extractions SET mentions = ?, links = ?, terms = ?, vectors = ? "
+                "WHERE seq = ? AND extractor = ? AND content = ?",  # it may have been read anew, or forgotten
+                [(*one[3:7], one.seq, one.extractor, _text(one.content)) for one in readings],
+            )
 
     def children(self, cube_ids: Sequence[str]) -> list[str]:
         with self._connections.read() as connection:
@@ -114,11 +160,6 @@ class Derived:
             )
 
 
-def committed(salt: bytes, extractor: str, content: str) -> bytes:
-    """The journal's commitment to a reading, under the salt of the version that it was read from."""
-    return hmac.digest(salt, f"{extractor}\0{content}".encode(), "sha256")
-
-
 def retire_children(connection: sqlite3.Connection, parent: MemCube) -> None:
     """Close every memory that was made from one that is corrected: it may not hold any more."""
     for cube_id in with_descendants(connection, [parent.id])[1:]:
@@ -126,9 +167,35 @@ def retire_children(connection: sqlite3.Connection, parent: MemCube) -> None:
             f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.superseded_at IS NULL",
             (cube_id,),
         ).fetchone()
-        if row is not None and cube_id != parent.id:  # a cycle may come back to the parent
-            rows.close(connection, row[2], parent.valid_from, parent.recorded_at)
-            journal.append(connection, "retire", row[:3], rows.cube_of(row[3:]), b"")
+        if row is not None:
+            cube = rows.cube_of(row[3:])
+            ended = replace(cube, state=State.ARCHIVED, valid_to=parent.valid_from, superseded_at=parent.recorded_at)
+            retire(connection, row[:3], ended)
+
+
+def end(connection: sqlite3.Connection, place: tuple[int, int, int], there: MemCube | None, cube: MemCube) -> None:
+    """After an import wrote a version, or found it `there`: close what it says is closed, and retire what was made from its memory.
+
+    Nobody knows yet whether a later version of a closed one follows. For one that was made from others the journal says
+    when it ended in any case, as after a correction of them.
+    """
+    if there is None and cube.version > 1:
+        retire_children(connection, cube)
+    if cube.superseded_at is None:
+        return
+    if cube.provenance.derived_from:
+        if there is None or (there.valid_to, there.superseded_at) != (cube.valid_to, cube.superseded_at):
+            retire(connection, place, cube)
+    elif there is not None and there.superseded_at is None:
+        rows.close(connection, place[2], cube.valid_to, cube.superseded_at)
+
+
+def retire(connection: sqlite3.Connection, place: tuple[int, int, int], cube: MemCube) -> None:
+    """Close the last version of a memory without another that takes over. `place` is its (space, root, seq)."""
+    assert cube.superseded_at is not None
+    rows.close(connection, place[2], cube.valid_to, cube.superseded_at)
+    [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (place[2],))
+    journal.append(connection, "retire", place, cube, journal.commit_to_end(cube, salt))
 
 
 def with_descendants(connection: sqlite3.Connection, cube_ids: Sequence[str]) -> list[str]:
@@ -153,18 +220,16 @@ def _children(connection: sqlite3.Connection, cube_id: str) -> list[str]:
 
 def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
     """Delete what was read out of a version. Returns what must not be found in the file any more."""
+    claims = connection.execute("SELECT subject, relation, value FROM claims WHERE seq = ?", (seq,)).fetchall()
+    texts = [part for claim in claims for part in claim]
     connection.execute("DELETE FROM claims WHERE seq = ?", (seq,))
     row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
     connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
-    if row is None:
-        return []
-    content = _content(row[0])
-    texts = [
-        *content.entities,
-        *content.statements,
-        *(part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)),
-    ]
-    return [row[1] or b"", *(text.encode() for text in texts)]
+    if row is not None:
+        content = content_of(row[0])
+        texts += [*content.entities, *content.statements, content.about or ""]
+        texts += [part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)]
+    return [row[1] or b"" if row else b"", *(text.encode() for text in dict.fromkeys(texts))]
 
 
 def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
@@ -180,7 +245,17 @@ def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
     return [answer.encode() for _, _, answer in found]
 
 
-def _content(text: str) -> Extraction:
+def _reading(row: tuple[object, ...]) -> Reading:
+    seq, extractor, content, *keys = row
+    return Reading(int(str(seq)), str(extractor), content_of(str(content)), *keys)  # pyright: ignore[reportArgumentType]
+
+
+def _text(content: Extraction) -> str:
+    return json.dumps(content.to_json(), ensure_ascii=False, separators=(",", ":"))
+
+
+def content_of(text: str) -> Extraction:
+    """A reading's content as it is stored; StoreDamagedError where it is malformed."""
     try:
         return Extraction.from_json(json.loads(text))
     except (KeyError, ValueError, TypeError) as error:

@@ -18,6 +18,10 @@ from remanence.cubes import Keys, MemCube
 GENESIS = bytes(32)
 
 
+OPS = frozenset({"add", "correct", "retire", "extract", "forget"})
+"""What a journal may say was done."""
+
+
 class Entry(NamedTuple):
     """One journal row, in the order of its columns."""
 
@@ -41,6 +45,17 @@ class Entry(NamedTuple):
 def commit_to(cube: MemCube, mark: bytes | None, salt: bytes) -> bytes:
     """The commitment to a version and its mark."""
     return hmac.digest(salt, cube.sealed_bytes() + b"\0" + (mark or b""), "sha256")
+
+
+def commit_to_reading(extractor: str, content: str, salt: bytes) -> bytes:
+    """The commitment to what was read out of a version, under the salt of that version."""
+    return hmac.digest(salt, f"{extractor}\0{content}".encode(), "sha256")
+
+
+def commit_to_end(cube: MemCube, salt: bytes) -> bytes:
+    """The commitment to when a version was retired: no later version says so."""
+    ends = [moment and moment.isoformat() for moment in (cube.valid_to, cube.superseded_at)]
+    return hmac.digest(salt, json.dumps(ends).encode(), "sha256")
 
 
 def seal(keys: Keys) -> bytes:

@@ -127,6 +127,22 @@ class DerivedStore(Protocol):
         """All readings, by id and version."""
         ...
 
+    def everything(self, space: str | None) -> Iterator[tuple[MemCube, Keys, Reading | None]]:
+        """Every version with its keys and what was read out of it, in the order of writing, as of one moment."""
+        ...
+
+    def stored(self, seqs: Sequence[int]) -> dict[int, Reading]:
+        """Readings by the numbers of their versions."""
+        ...
+
+    def bare(self, versions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The numbers of those versions, given by id and version, that are there and have no reading."""
+        ...
+
+    def rekey(self, readings: Sequence[Reading]) -> None:
+        """Replace the derived keys of readings, for `reindex`; one whose content is another by now keeps its own."""
+        ...
+
     def children(self, cube_ids: Sequence[str]) -> list[str]:
         """Ids of the memories made directly from these."""
         ...
@@ -184,7 +200,10 @@ class Store(Protocol):
         ...
 
     def supersede(self, draft: Draft) -> bool:
-        """Write the next version of a memory; False if another correction came first and this is not the next any more."""
+        """Write the next version of a memory; False if another correction came first and this is not the next any more.
+
+        What was made from the memory is retired. Raises UnknownCubeError, or InputError if the memory is retired itself.
+        """
         ...
 
     def restore(self, drafts: Sequence[Draft]) -> int:

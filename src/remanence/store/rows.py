@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime
 
 from remanence.cubes import Draft, Keys, MemCube, posix
-from remanence.errors import StoreDamagedError, UnknownCubeError
+from remanence.errors import InputError, StoreDamagedError, UnknownCubeError
 from remanence.store import claimed
 from remanence.store.journal import commit_to, seal
 
@@ -123,3 +123,10 @@ def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
         ).fetchone()
         found += [] if row is None else [cube_of(row)]
     return found
+
+
+def retired(cube_id: str) -> InputError:
+    """The error for a correction of what was made from a memory that is corrected itself."""
+    return InputError(
+        f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
+    )

@@ -18,7 +18,7 @@ from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, In
 from remanence.settings import Settings
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
-from remanence.store.derived import Derived, retire_children
+from remanence.store.derived import Derived, end, retire_children
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
@@ -99,10 +99,11 @@ class SQLiteStore:
         cube = draft.cube
         with self._connections.write() as connection:
             row = connection.execute(
-                "SELECT seq, root, space, version FROM cubes WHERE id = ? AND superseded_at IS NULL", (cube.id,)
+                "SELECT seq, root, space, version, superseded_at FROM cubes WHERE id = ? ORDER BY version DESC",
+                (cube.id,),
             ).fetchone()
-            if row is None:
-                raise rows.unknown(cube.id)
+            if row is None or row[4]:
+                raise rows.retired(cube.id) if row else rows.unknown(cube.id)
             if row[3] + 1 != cube.version:
                 return False
             rows.close(connection, row[0], cube.valid_from, cube.recorded_at)
@@ -120,7 +121,8 @@ class SQLiteStore:
         """Write one imported version. A version that is there already may only be closed by it."""
         cube = draft.cube
         row = connection.execute(
-            f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?", (cube.id, cube.version)
+            f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?",
+            (cube.id, cube.version),
         ).fetchone()
         if row is None:
             space = self._space_for_writing(connection, cube.scope.space)
@@ -133,15 +135,15 @@ class SQLiteStore:
                 )
             seq, commitment = rows.insert(connection, draft, space, root)
             journal.append(connection, "correct" if root else "add", (space, root or seq, seq), cube, commitment)
+            end(connection, (space, root or seq, seq), None, cube)
             return True
-        there = rows.cube_of(row[1:])
+        there = rows.cube_of(row[3:])
         if there.sealed_bytes() != cube.sealed_bytes():
             raise InputError(
                 f"Version {cube.version} of cube {cube.id} is in the store with other content.",
                 "Import into a new file, or forget that cube first.",
             )
-        if there.superseded_at is None and cube.superseded_at is not None:
-            rows.close(connection, row[0], cube.valid_to, cube.superseded_at)
+        end(connection, row[:3], there, cube)
         return False
 
     def rekey(self, keys: Mapping[int, Keys]) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
-from remanence.cubes import Keys, MemCube, posix
+from remanence.cubes import Extraction, Keys, MemCube, posix
 from remanence.errors import StoreDamagedError
-from remanence.language.keys import RULES, derive
-from remanence.store import rows
+from remanence.language.keys import RULES, derive, derive_reading, embedded_parts
+from remanence.store import claimed, rows
 from remanence.store.connections import Connections
-from remanence.store.journal import GENESIS, Entry, commit_to, seal
+from remanence.store.derived import content_of
+from remanence.store.journal import GENESIS, OPS, Entry, commit_to, commit_to_end, commit_to_reading, seal
 from remanence.store.protocol import Checked
 
 _MOST = 100  # problems listed: more would not help anyone
 
 
 def verify(connections: Connections) -> Checked:
-    """Check the file's pages, the journal's chain, every commitment, every version chain and every derived key."""
+    """Check the file's pages, the journal's chain, every commitment, every version chain, and all that was made from cubes."""
     counts: dict[str, int] = {}
     problems: list[str] = []
     with connections.read() as connection:
         for name, check in (
             ("pages", _pages), ("journal entries", _chain), ("commitments", _commitments),
-            ("version chains", _versions), ("keys", _keys),
+            ("version chains", _versions), ("keys", _keys), ("claims", _claims), ("readings", _readings),
+            ("lineage", _lineage), ("replies", _replies),
         ):  # fmt: skip
             looked_at = 0
             try:
@@ -57,6 +60,8 @@ def _chain(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"journal: entry {expected} is missing"
         elif entry.chained(previous) != entry.hash:
             yield f"journal: entry {entry.entry} does not follow from the one before"
+        elif entry.op not in OPS:
+            yield f"journal: entry {entry.entry} says {entry.op!r}, which this release does not know"
         else:
             yield ""
         previous, expected = entry.hash, entry.entry + 1
@@ -66,7 +71,7 @@ def _chain(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
-    """Every version has the journal entry that committed to it, and every entry has its version unless it was forgotten."""
+    """Every version has the entry that committed to it; every entry names its version as it is, unless it was forgotten."""
     for row in connection.execute(
         f"SELECT c.salt, j.commitment, c.mark, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN journal j "
         "ON j.seq = c.seq AND j.op IN ('add', 'correct') AND j.id = c.id AND j.version = c.version"
@@ -83,6 +88,11 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
         "AND NOT EXISTS (SELECT 1 FROM journal f WHERE f.op = 'forget' AND f.root = j.root AND f.entry > j.entry)"
     ):
         yield f"cube {cube_id} version {version} is in the journal but not in the store"
+    for (number,) in connection.execute(
+        "SELECT j.entry FROM journal j JOIN cubes c ON c.seq = j.seq WHERE j.op <> 'forget' "
+        "AND (j.id, j.version, j.root, j.space) IS NOT (c.id, c.version, c.root, c.space)"
+    ):
+        yield f"journal: entry {number} names its version wrongly"
     for (cube_id,) in connection.execute(
         "SELECT DISTINCT f.id FROM journal f JOIN cubes c ON c.root = f.root WHERE f.op = 'forget'"
     ):
@@ -90,35 +100,57 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _versions(connection: sqlite3.Connection) -> Iterator[str]:
-    """Within a memory: one root, versions one after the other, each closed by the next, only the last one open."""
-    found = connection.execute(f"SELECT c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} ORDER BY c.id, c.version")
-    for cube_id, group in groupby(found, key=lambda row: row[2]):
+    """Within a memory: one root, versions one after the other, each closed by the next, the last one open unless it was retired."""
+    found = connection.execute(
+        f"SELECT c.root, c.seq, c.salt, j.commitment, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN {_last('retire')} "
+        "ORDER BY c.id, c.version"
+    )
+    for cube_id, group in groupby(found, key=lambda row: row[4]):
         chain = list(group)
-        cubes = [rows.cube_of(row[2:]) for row in chain]
-        good = {row[0] for row in chain} == {min(row[1] for row in chain)} and _closed_in_turn(cubes)
+        cubes = [rows.cube_of(row[4:]) for row in chain]
+        _, _, salt, retired, *_ = chain[-1]
+        good = (
+            {row[0] for row in chain} == {min(row[1] for row in chain)}
+            and _closed_in_turn(cubes)
+            and (_is_open(cubes[-1]) if retired is None else _is_retired(cubes[-1], salt, retired))
+        )
         yield "" if good else f"the versions of cube {cube_id} do not follow each other"
+
+
+def _last(op: str) -> str:
+    """For a join with `cubes c`: of each version the newest entry of this kind. SQLite takes the other columns from that row."""
+    return f"(SELECT seq, max(entry), commitment FROM journal WHERE op = '{op}' GROUP BY seq) j ON j.seq = c.seq"
+
+
+def _is_open(cube: MemCube) -> bool:
+    return cube.superseded_at is None and cube.valid_to is None and cube.state == "active"
+
+
+def _is_retired(cube: MemCube, salt: bytes, commitment: bytes) -> bool:
+    """Only what was made from other memories is ever closed without a later version."""
+    return (
+        bool(cube.provenance.derived_from)
+        and cube.superseded_at is not None
+        and cube.valid_to is not None
+        and cube.state == "archived"
+        and commit_to_end(cube, salt) == commitment
+    )
 
 
 def _closed_in_turn(cubes: list[MemCube]) -> bool:
     begins = [posix(cube.valid_from) for cube in cubes]
-    return (
-        cubes[-1].superseded_at is None
-        and cubes[-1].valid_to is None
-        and cubes[-1].state == "active"
-        and all(
-            later.version == earlier.version + 1
-            and earlier.superseded_at == later.recorded_at
-            and earlier.valid_to is not None
-            and posix(earlier.valid_to) == min(begins[place + 1 :])
-            and earlier.state == "archived"
-            for place, (earlier, later) in enumerate(pairwise(cubes))
-        )
+    return all(
+        later.version == earlier.version + 1
+        and earlier.superseded_at == later.recorded_at
+        and earlier.valid_to is not None
+        and posix(earlier.valid_to) == min(begins[place + 1 :])
+        and earlier.state == "archived"
+        for place, (earlier, later) in enumerate(pairwise(cubes))
     )
 
 
 def _keys(connection: sqlite3.Connection) -> Iterator[str]:
-    rules = connection.execute("SELECT value FROM notes WHERE name = 'rules'").fetchone()
-    same_rules = rules is not None and rules[0] == RULES  # keys of older rules are sound, and wait for a reindex
+    same_rules = _same_rules(connection)
     for row in connection.execute(
         f"SELECT {rows.KEYS}, k.seal, k.space = c.space, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN keys k ON k.seq = c.seq"
     ):
@@ -136,3 +168,94 @@ def _keys(connection: sqlite3.Connection) -> Iterator[str]:
             yield ""
     for (seq,) in connection.execute("SELECT seq FROM keys WHERE seq NOT IN (SELECT seq FROM cubes)"):
         yield f"keys without a cube: {seq}"
+
+
+def _same_rules(connection: sqlite3.Connection) -> bool:
+    """Keys of older rules are sound, and wait for a reindex."""
+    rules = connection.execute("SELECT value FROM notes WHERE name = 'rules'").fetchone()
+    return rules is not None and rules[0] == RULES
+
+
+def _claims(connection: sqlite3.Connection) -> Iterator[str]:
+    """What each version states follows from its text and from what was read out of it."""
+    if _same_rules(connection):
+        for row in connection.execute(
+            f"SELECT c.seq, c.space, x.extractor, x.content, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN extractions x ON x.seq = c.seq"
+        ):
+            seq, space, extractor, content, *own = row
+            cube = rows.cube_of(tuple(own))
+            wanted = claimed.rows_of(seq, space, claimed.by_rules(cube))
+            if extractor is not None:
+                read = content_of(content)
+                wanted += claimed.rows_of(seq, space, claimed.by_model(cube, read), extractor)
+            found = connection.execute("SELECT * FROM claims WHERE seq = ?", (seq,)).fetchall()
+            same = Counter(found) == Counter(wanted)
+            yield "" if same else f"the claims of cube {cube.id} version {cube.version} do not follow from it"
+    for (seq,) in connection.execute("SELECT DISTINCT seq FROM claims WHERE seq NOT IN (SELECT seq FROM cubes)"):
+        yield f"claims without a cube: {seq}"
+
+
+def _readings(connection: sqlite3.Connection) -> Iterator[str]:
+    """What was read out of a version is what the journal committed to last; its keys follow from it."""
+    same_rules = _same_rules(connection)
+    for row in connection.execute(
+        "SELECT x.space = c.space, x.extractor, x.content, x.mentions, x.links, x.terms, x.vectors, k.vector, c.salt, "
+        f"j.commitment, {rows.CUBE} FROM {rows.CUBES} JOIN extractions x ON x.seq = c.seq "
+        f"LEFT JOIN keys k ON k.seq = c.seq LEFT JOIN {_last('extract')}"
+    ):
+        cube = rows.cube_of(row[10:])
+        name = f"what was read out of cube {cube.id} version {cube.version}"
+        same_space, extractor, text, *keys, vectors, vector, salt, commitment = row[:10]
+        if commit_to_reading(extractor, text, salt) != commitment:
+            yield f"{name} is not what the journal says"
+            continue
+        content = content_of(text)
+        if not (same_space and _fits(content, vectors, vector)):
+            yield f"{name} is damaged"
+        elif same_rules and tuple(keys) != derive_reading(cube, content):
+            yield f"the keys of {name} do not follow from it"
+        else:
+            yield ""
+    for (seq,) in connection.execute("SELECT seq FROM extractions WHERE seq NOT IN (SELECT seq FROM cubes)"):
+        yield f"something was read out of version {seq}, which is not there"
+    for cube_id, version in connection.execute(
+        "SELECT DISTINCT j.id, j.version FROM journal j JOIN cubes c ON c.seq = j.seq WHERE j.op = 'extract' "
+        "AND j.seq NOT IN (SELECT seq FROM extractions)"
+    ):
+        yield f"what was read out of cube {cube_id} version {version} is in the journal but not in the store"
+
+
+def _fits(content: Extraction, vectors: bytes | None, vector: bytes | None) -> bool:
+    """One vector of float16 for each fact and each statement, as wide as the one of the version itself."""
+    parts = len(embedded_parts(content))
+    if vectors is None:
+        return True
+    return parts > 0 and len(vectors) % (2 * parts) == 0 and (vector is None or len(vectors) == parts * len(vector))
+
+
+def _lineage(connection: sqlite3.Connection) -> Iterator[str]:
+    """Parents are found from their children, and children from their parents."""
+    named = connection.execute("SELECT DISTINCT e.value, c.id FROM cubes c, json_each(c.derived_from) e").fetchall()
+    listed = connection.execute("SELECT parent, child FROM lineage").fetchall()
+    both = set(named) & set(listed)
+    for pair in dict.fromkeys([*named, *listed]):
+        yield (
+            ""
+            if pair in both
+            else f"the lineage does not say as cube {pair[1]} does whether it was made from {pair[0]}"
+        )
+
+
+def _replies(connection: sqlite3.Connection) -> Iterator[str]:
+    """No cached answer outlives a memory that its prompt showed."""
+    for space, key in connection.execute(
+        "SELECT r.space, r.key FROM replies r WHERE EXISTS (SELECT 1 FROM reply_sources q WHERE q.space = r.space "
+        "AND q.key = r.key AND q.id NOT IN (SELECT id FROM cubes))"
+    ):
+        yield f"the cached answer {key.hex()} in the space {space!r} rests on a memory that is not there"
+    for (_,) in connection.execute("SELECT 1 FROM replies"):
+        yield ""
+    for cube_id, key in connection.execute(
+        "SELECT q.id, q.key FROM reply_sources q WHERE NOT EXISTS (SELECT 1 FROM replies r WHERE r.space = q.space AND r.key = q.key)"
+    ):
+        yield f"cube {cube_id} is listed under the cached answer {key.hex()}, which is not there"
