@@ -26,10 +26,50 @@ from remanence.language.entities import mentions, pack_mentions
 from remanence.recall.link import names
 from remanence.recall.profile import DEFAULT
 
-FIRST = (
-    "Ada Bram Cora Dario Esme Finn Gerda Hugo Iris Jonas Kira Lev Mona Nils Olga Pavel Rosa Sami Tilda Viktor".split()
-)
-LAST = "Albrecht Brandt Castellan Dvorak Eriksen Fontaine Grimaldi Hollander Ibsen Jansen Kowalski Lindqvist Moreau Nakamura Okafor Petrov Quint Rossi Svensson Tanaka".split()
+FIRST = [
+    "Ada",
+    "Bram",
+    "Cora",
+    "Dario",
+    "Esme",
+    "Finn",
+    "Gerda",
+    "Hugo",
+    "Iris",
+    "Jonas",
+    "Kira",
+    "Lev",
+    "Mona",
+    "Nils",
+    "Olga",
+    "Pavel",
+    "Rosa",
+    "Sami",
+    "Tilda",
+    "Viktor",
+]
+LAST = [
+    "Albrecht",
+    "Brandt",
+    "Castellan",
+    "Dvorak",
+    "Eriksen",
+    "Fontaine",
+    "Grimaldi",
+    "Hollander",
+    "Ibsen",
+    "Jansen",
+    "Kowalski",
+    "Lindqvist",
+    "Moreau",
+    "Nakamura",
+    "Okafor",
+    "Petrov",
+    "Quint",
+    "Rossi",
+    "Svensson",
+    "Tanaka",
+]
 
 
 def name(number: int) -> str:

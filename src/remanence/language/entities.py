@@ -116,7 +116,7 @@ def _worth(name: str) -> bool:
     words = name.split()
     if not words or len(words) > _LONGEST:
         return False
-    return len(words) > 1 or (len(name) >= _LETTERS and name not in _OPENING)
+    return not _OPENING.issuperset(words) and (len(words) > 1 or len(name) >= _LETTERS)
 
 
 def _capitalised(text: str) -> Iterator[str]:
