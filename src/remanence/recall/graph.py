@@ -24,6 +24,7 @@ _PAIR = np.dtype([("term", "<u4"), ("count", "u1")])
 Ids = NDArray[np.int32]
 Marks = NDArray[np.uint8]
 _COUNT = 0x3F
+_LOG = np.log1p(np.arange(_COUNT + 1.0))  # looked up: the logarithm of a byte would be of half precision
 READ = 0x40
 """Bit of a mention that a model found, not the rules."""
 
@@ -46,7 +47,7 @@ class Edges:
         return spread(starts, ends)
 
 
-_NONE = Edges(*(np.empty(0, np.int64) for _ in range(2)), np.empty(0, np.uint8), np.empty(0, np.int64))
+_NONE = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
 
 
 class Graph:
@@ -77,7 +78,7 @@ class Graph:
     def read(self, slot: int, mentions: bytes, links: bytes, vectors: NDArray[np.float32] | None) -> None:
         """Add what was read out of a slot: names, facts as pairs of names, and the facts' vectors."""
         pairs = np.frombuffer(mentions, _PAIR)
-        ids, marks = self.names.number(pairs["term"].astype(np.uint32)), pairs["count"] | READ
+        ids, marks = self.names.number(pairs["term"].astype(np.uint32)), (pairs["count"] | READ).astype(np.uint8)
         new = ~np.isin(ids, self._named(slot)) | (marks & ABOUT > 0)
         ids, marks = ids[new], marks[new]
         self._read["slot"].extend(np.full(len(ids), slot))
@@ -216,7 +217,7 @@ class GraphView:
 
 def _weight(marks: Marks, profile: Profile) -> Mass:
     """ln(1 + mentions), more for what the text is about."""
-    once = np.log1p(marks & _COUNT)
+    once = _LOG[marks & _COUNT]
     return once * np.where(marks & ABOUT, profile.about_edge, 1.0) * np.where(marks & READ, profile.read_edge, 1.0)
 
 
