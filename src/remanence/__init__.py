@@ -9,14 +9,37 @@
         print(memory.recall("Where is the office?")[0].cube.text)
 """
 
-from remanence.cubes import Form, Hit, Hits, Kind, MemCube, Page, Provenance, Reason, Scope, State, Why
+from remanence.cubes import (
+    Answer,
+    Citation,
+    Extraction,
+    Fact,
+    Form,
+    Hit,
+    Hits,
+    Kind,
+    MemCube,
+    Page,
+    Provenance,
+    Reason,
+    Route,
+    Routed,
+    Scope,
+    State,
+    Why,
+)
 from remanence.errors import RemanenceError
 from remanence.forget.pipeline import Erasure
-from remanence.memory import Memory, Stats
+from remanence.memory import Memory
 from remanence.settings import Settings
+from remanence.stats import Stats
 
 __all__ = [
+    "Answer",
+    "Citation",
     "Erasure",
+    "Extraction",
+    "Fact",
     "Form",
     "Hit",
     "Hits",
@@ -27,6 +50,8 @@ __all__ = [
     "Provenance",
     "Reason",
     "RemanenceError",
+    "Route",
+    "Routed",
     "Scope",
     "Settings",
     "State",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, Scope
+from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, Route, Scope
 from remanence.errors import InputError
 from remanence.write.messages import name, valid_unicode
 
@@ -57,6 +57,14 @@ def kind_set(kinds: Sequence[Kind | str] | None) -> frozenset[Kind] | None:
         return frozenset(Kind(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
     except (ValueError, TypeError):
         raise InputError(f"kinds is {kinds!r}.", f"Use some of: {', '.join(Kind)}.") from None
+
+
+def chosen(route: Route | str | None) -> Route | None:
+    """How to look a question up; None where the gate decides."""
+    try:
+        return None if route is None else Route(route)
+    except ValueError:
+        raise InputError(f"route is {route!r}.", f"Use one of: {', '.join(Route)}, or None.") from None
 
 
 def meta_filter(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -202,6 +202,8 @@ class Why:
     """Why a cube was recalled: one reason for each channel that spoke, strongest first."""
 
     reasons: tuple[Reason, ...] = ()
+    routed: Routed | None = None
+    """How the question was looked up: the same for all hits of a call."""
 
     def __str__(self) -> str:
         """One line for people."""
@@ -217,12 +219,40 @@ class Hit:
     why: Why = field(default_factory=Why)
 
 
-class Hits(list[Hit]):
-    """The hits of one recall, best first, with `notes` on what the call could not do."""
+class Route(StrEnum):
+    """How a question was looked up."""
 
-    def __init__(self, hits: list[Hit] | None = None, notes: tuple[str, ...] = ()) -> None:
+    NONE = "none"
+    """Not at all."""
+    CHEAP = "cheap"
+    """By words, meaning and priors."""
+    GRAPH = "graph"
+    """That, and a walk over the graph that orders the documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What the gate decided, and why."""
+
+    route: Route
+    reason: str
+    measures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What it went by; see `recall.gate.Features`."""
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.route}: {self.reason}"
+
+
+class Hits(list[Hit]):
+    """The hits of one recall, best first; how they were looked up; and `notes` on what the call could not do."""
+
+    def __init__(
+        self, hits: list[Hit] | None = None, notes: tuple[str, ...] = (), routed: Routed | None = None
+    ) -> None:
         super().__init__(hits or [])
         self.notes = notes
+        self.routed = routed
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class Encoding:
         self._unanswered = ""
         return vector
 
+    def compare(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Unit vectors of texts that are not stored, to be compared with each other; None without an embedder."""
+        embedder = self._open()
+        return None if embedder is None else embedder.embed(texts)
+
     def claim(self, fingerprint: str) -> bool:
         """Whether vectors of this fingerprint may go into the store as they are; if so, it is held to it from now on.
 

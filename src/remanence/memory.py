@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from remanence.arguments import count, identity, kind_set, meta_filter, optional_space, place, scope
-from remanence.cubes import DEFAULT_SPACE, Hits, Ids, Kind, MemCube, Page
-from remanence.errors import InputError, NotAStoreError, UnknownSpaceError
+from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
+from remanence.errors import InputError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
+from remanence.rooms import Rooms
 from remanence.settings import Settings
+from remanence.stats import Stats
 from remanence.store.protocol import Checked, Store
 from remanence.store.sqlite import SQLiteStore
 from remanence.write.messages import Content, Message, messages, moment, name
@@ -22,35 +22,20 @@ from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
 
 if TYPE_CHECKING:
+    from remanence.answer.pipeline import Method
+    from remanence.calibration import Fitted, Labelled
+    from remanence.conflicts import Conflict
     from remanence.encoding import Encoding
+    from remanence.models.language import LanguageModel
+    from remanence.pairing import Paired
+    from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.write.extract import Extractor
 
 _MOST_HITS = 10_000
 
 Cubes = list[MemCube]  # named here because `Memory.list` hides the builtin inside the class
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a store holds, and what it costs."""
-
-    location: str
-    cubes: int
-    """Memories: corrections are not counted again."""
-    versions: int
-    spaces: int
-    entries: int
-    """Journal entries."""
-    without_vector: int
-    """Versions that dense search cannot find until `reindex`."""
-    bytes: int
-    """Size of the file, write-ahead log not counted."""
-    memory_bytes: int
-    """Bytes that the in-memory indexes of this `Memory` hold at the moment."""
-    embedder: str | None
-    """Fingerprint of the embedder that made the store's vectors."""
-    by_space: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Memory:
@@ -66,12 +51,14 @@ class Memory:
     """
 
     def __init__(
-        self, location: str | Path | None = None, settings: Settings | None = None, *, profile: Profile | None = None
-    ) -> None:
+        self, location: str | Path | None = None, settings: Settings | None = None, *, profile: Profile | None = None,
+        model: LanguageModel | None = None,
+    ) -> None:  # fmt: skip
         """Open a store, created if it is missing: a path, or ":memory:" for one that ends with the process; `Settings.store`
         if none is given.
 
-        `profile` holds the weights of recall's channels; the default is the measured one.
+        `profile` holds the weights of recall's channels; the default is the measured one. `model` answers and extracts in
+        place of the one that `Settings.model` names.
 
         Raises
         ------
@@ -85,11 +72,8 @@ class Memory:
         self._store: Store = SQLiteStore(
             location if location == ":memory:" else place(location, "location"), self.settings
         )
-        self._encoding_: Encoding | None = None
-        self._recall_: Recall | None = None
         self._profile = profile
-        self._opening = threading.Lock()  # two first calls at once must not open two embedders or load two indexes
-        self._spaces: set[str] = set()  # seen to exist; a space never ceases to
+        self._rooms = Rooms(self._store, self.settings, profile, model)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,6 +157,44 @@ class Memory:
             if self._store.supersede(draft):
                 return draft.cube
 
+    def extract(
+        self, extractor: Extractor | str | Path | None = None, *, space: str | None = None, progress: Progress | None = None
+    ) -> Read:  # fmt: skip
+        """Let a model read what is stored: entities, facts and statements become extra keys to each memory.
+
+        By the model of the settings, a file with cached extractions (`.json` as HippoRAG writes it, `.jsonl` as
+        `write_extractions` does), or an `Extractor` of your own. Reads what was not read yet: interrupt it, call it again.
+        A failing model loses nothing; `failures` says what has to be read again.
+
+        Raises
+        ------
+        NoModelError
+            There is no extractor, and the settings name no model.
+        UnreadableFileError
+            The file is no such file.
+        """
+        from remanence.asking import extractor_of
+        from remanence.reading import read
+
+        reader, where = extractor_of(extractor, self._rooms), optional_space(space)
+        return read(self._store, reader, self._encoding.documents, space=where, progress=progress)
+
+    def pair(
+        self, path: str | Path | None = None, *, by: Literal["rules", "model"] = "rules", space: str | None = None,
+        progress: Progress | None = None,
+    ) -> Paired | Ids:  # fmt: skip
+        """Make question–answer pairs: of what is stored, by rules or by the model of the settings; or remember those of a file.
+
+        Pairs made of a memory are retired when it is corrected and forgotten with it. `ask` uses them first. A file is
+        .jsonl or .csv, with `question` and `answer`; its pairs stand for themselves, and their ids come back.
+        """
+        from remanence.asking import pairs_in, pairs_of
+
+        if path is not None:
+            target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
+            return self._write(pairs_in(path, self.settings), target, None, progress)
+        return pairs_of(self._rooms, by, optional_space(space), progress)
+
     def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
         """Erase memories: every version, every index entry, every trace in the file's free pages and log.
 
@@ -195,6 +217,7 @@ class Memory:
         session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
         since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
         now: datetime | str | None = None, meta: Mapping[str, Any] | None = None, explain: bool = True,
+        route: Route | str | None = None, current: bool = False,
     ) -> Hits:  # fmt: skip
         """Find the memories that answer a question, best first.
 
@@ -202,6 +225,9 @@ class Memory:
         looked at, before ranking. `as_of` asks the memory as it stood in the world at that time. Words like "last week"
         count from `now`: `as_of` if that is given, else the clock. `hits.notes` says what could not be done, such as dense
         search without an embedder.
+
+        The gate decides how to look, and `hits.routed` says what it decided and why; `route` ("none", "cheap", "graph")
+        overrules it. With `current`, a memory that states only what a newer one replaced or denied is left out, with a note.
 
         Raises
         ------
@@ -219,12 +245,61 @@ class Memory:
             question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
             kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of,
             now=moment(now, "now") or asked_as_of or datetime.now(UTC), meta=meta_filter(meta), explain=bool(explain),
+            route=chosen(route), current=bool(current),
         )  # fmt: skip
-        if not self._has_space(space):
+        if not self._rooms.has_space(space):
             return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
         hits = self._recall(query, self._encoding.question)
         hits.notes += self._encoding.notes()
         return hits
+
+    def ask(
+        self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any
+    ) -> Answer:
+        """Answer a question from memory: every sentence cites memories, or there is no answer (`abstained`).
+
+        Without a language model (`Settings.model`) the best supported sentences are quoted. With one, `auto` lets it read
+        what was recalled, or compares candidates (SuRe) where the memories conflict. Pairs that know the question answer
+        first. `k` memories are read; `where` takes the filters of `recall`: space, user, kinds, as_of …
+
+        Raises
+        ------
+        InputError, EmbedderMismatchError
+            As `recall`.
+        NoModelError
+            `plain` or `sure` was asked for, and the settings name no model.
+        """
+        from remanence.asking import ask
+
+        return ask(self._rooms, self.recall, question, k=k, method=method, budget=budget, **where)
+
+    def ask_stream(
+        self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any
+    ) -> Iterator[str | Answer]:
+        """As `ask`, in pieces as they are written, and at the end the checked `Answer`. Closing the iterator stops the model."""
+        from remanence.asking import ask_stream
+
+        return ask_stream(self._rooms, self.recall, question, k=k, method=method, budget=budget, **where)
+
+    def calibrate(
+        self, labelled: str | Path | Iterable[Labelled], *, space: str = DEFAULT_SPACE, progress: Progress | None = None
+    ) -> Fitted:
+        """Fit the gate to questions whose answers are known: JSON Lines of {"question", "gold": [ids]}. The store keeps it.
+
+        An empty `gold` says that there is nothing to find. `fitted.recall` compares the gate with always and never walking.
+        """
+        from remanence.calibration import calibrate, dumped, read_labels
+
+        rows = read_labels(place(labelled, "labelled"), space) if isinstance(labelled, str | Path) else labelled
+        fitted = calibrate(rows, self._recall, self._encoding.question, progress)
+        self._store.set_note("gate", dumped(fitted.gate))
+        return fitted
+
+    def conflicts(self, *, space: str = DEFAULT_SPACE) -> Sequence[Conflict]:
+        """Pairs of memories that cannot both hold and that time does not order, with both sides and their sources."""
+        from remanence.conflicts import conflicts
+
+        return conflicts(self._store, space) if self._rooms.has_space(scope(space, None, None, None).space) else []
 
     def get(self, cube_id: str | MemCube, *, space: str | None = None) -> MemCube:
         """The current version of a memory; UnknownCubeError if there is none, or none in `space`."""
@@ -241,7 +316,7 @@ class Memory:
         """Memories of a space in the order of writing. `after` takes the `cursor` of the page before."""
         where = scope(space, user, agent, session)
         filters = {key: value for key in ("user", "agent", "session") if (value := getattr(where, key)) is not None}
-        self._has_space(space)
+        self._rooms.has_space(space)
         if after is not None and not isinstance(after, str):
             raise InputError(f"after is {after!r}.", "Pass the `cursor` of the page before, or None.")
         return self._store.page(space, count(limit, "limit", _MOST_HITS), after, filters)
@@ -256,7 +331,7 @@ class Memory:
         return Stats(
             location=self._store.location,
             embedder=self._store.note("embedder"),
-            memory_bytes=self._recall_.nbytes if self._recall_ else 0,
+            memory_bytes=self._rooms.recall_.nbytes if self._rooms.recall_ else 0,
             by_space=self._store.sizes(),
             **counts,
         )
@@ -273,8 +348,8 @@ class Memory:
     def reindex(self, progress: Progress | None = None) -> int:
         """Derive all keys anew, with the embedder of the settings. Returns how many versions were done. Can be interrupted and repeated."""
         done = self._encoding.reindex(progress)
-        if self._recall_:
-            self._recall_.drop()
+        if self._rooms.recall_:
+            self._rooms.recall_.drop()
         return done
 
     def backup(self, path: str | Path) -> Path:
@@ -288,7 +363,7 @@ class Memory:
         from remanence.portable import export
 
         if space is not None:
-            self._has_space(scope(space, None, None, None).space)
+            self._rooms.has_space(scope(space, None, None, None).space)
         return export(self._store, place(path, "path"), space, vectors=vectors)
 
     def import_(self, path: str | Path, progress: Progress | None = None) -> int:
@@ -315,37 +390,10 @@ class Memory:
     ) -> None:
         self.close()
 
-    # ── wiring ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def _encoding(self) -> Encoding:
-        with self._opening:
-            if self._encoding_ is None:
-                from remanence.encoding import Encoding
-
-                self._encoding_ = Encoding(self._store, self.settings)
-            return self._encoding_
+        return self._rooms.encoding
 
     @property
     def _recall(self) -> Recall:
-        with self._opening:
-            if self._recall_ is None:
-                from remanence.recall.pipeline import Recall
-                from remanence.recall.profile import DEFAULT
-
-                self._recall_ = Recall(self._store, self._profile or DEFAULT)
-            return self._recall_
-
-    def _has_space(self, space: str) -> bool:
-        """Whether anything was ever written to it; an unknown space other than the default is an error."""
-        if space in self._spaces:
-            return True
-        self._spaces.update(self._store.spaces())
-        if space in self._spaces:
-            return True
-        if space == DEFAULT_SPACE:
-            return False
-        raise UnknownSpaceError(
-            f"Nothing was ever written to the space {space!r}.",
-            "Check its spelling; Memory.spaces() and `remanence spaces` list them.",
-        )
+        return self._rooms.recall

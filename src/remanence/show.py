@@ -24,8 +24,8 @@ from rich.text import Text
 
 from remanence.cubes import Hits, MemCube, Page
 from remanence.forget.pipeline import Erasure
-from remanence.memory import Stats
 from remanence.models.shelf import ModelStatus
+from remanence.stats import Stats
 from remanence.store.protocol import Checked
 
 _CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remanence.cubes import Fact
-from remanence.language.sentences import LONGEST, plain
+from remanence.language.plain_sentences import LONGEST, plain
 from remanence.language.statements import Claim, claims, facts
 
 SPEAKER, ABOUT = "Zoe", "Ana Costa"

@@ -12,7 +12,8 @@ from remanence.errors import BrokenAnswerError, EndpointError, InputError, Input
 from remanence.settings import Settings
 from remanence.write import pairs
 from remanence.write.grounding import MOST_ITEMS
-from remanence.write.pairs import Pair, model_pairs, parse_qa, qa_text, read_pairs
+from remanence.language.qa import parse_qa, qa_text
+from remanence.write.pairs import Pair, model_pairs, read_pairs
 from remanence.write.windows import MOST_WINDOWS
 
 TEXT = "The mill on Quay Street was built in 1874\nfor Ada Brandt & Sons. It burned down in May 1911."
@@ -134,7 +135,7 @@ def test_a_long_text_and_a_long_answer_are_bounded(cube, scripted, answering):
 @given(st.text(), st.text())
 def test_what_is_written_is_parsed_again(question, answer):
     line, rest = " ".join(question.split()), answer.strip()
-    parsed = parse_qa(qa_text(Pair(question, answer)))
+    parsed = parse_qa(qa_text(question, answer))
     assert parsed == ((line, rest) if line and rest else None)
 
 

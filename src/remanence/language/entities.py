@@ -49,7 +49,7 @@ class Mention(NamedTuple):
 
     name: str
     """Normalised: lower case, no accents, single blanks."""
-    count: int
+    times: int
     about: bool
     """It is the text's title, or what the text says it is about."""
 
@@ -78,7 +78,7 @@ def pack_mentions(found: Iterable[Mention]) -> bytes:
     packed: dict[int, int] = {}
     for mention in found:
         key = name_hash(mention.name)
-        packed[key] = packed.get(key, 0) | min(mention.count, _MOST) | ABOUT * mention.about
+        packed[key] = packed.get(key, 0) | min(mention.times, _MOST) | ABOUT * mention.about
     return b"".join(key.to_bytes(4, "little") + bytes((packed[key],)) for key in sorted(packed))
 
 

@@ -6,8 +6,9 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Keys, MemCube
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Keys, Kind, MemCube
 from remanence.language import dates, entities, tokens
+from remanence.language.qa import parse_qa
 from remanence.language.topics import normalised
 
 RULES = "2"
@@ -59,14 +60,22 @@ def embedded_parts(content: Extraction) -> list[str]:
 
 
 def lexical_text(cube: MemCube) -> str:
-    """The words of a cube: its title or its speaker, then its text."""
+    """The words of a cube: its title or its speaker, then its text; of a question–answer pair the question alone."""
+    if (pair := _pair(cube)) is not None:
+        return pair[0]
     head = cube.about or cube.provenance.author
     return f"{head}\n{cube.text}" if head else cube.text
 
 
 def embedded_text(cube: MemCube) -> str:
-    """What the embedder reads: a document with its title, a message as it was said."""
+    """What the embedder reads: a document with its title, a message as it was said, of a question–answer pair the question."""
+    if (pair := _pair(cube)) is not None:
+        return pair[0]
     return f"{cube.about}\n{cube.text}" if cube.about else cube.text
+
+
+def _pair(cube: MemCube) -> tuple[str, str] | None:
+    return parse_qa(cube.text) if cube.kind is Kind.QA else None
 
 
 def pack_windows(windows: Sequence[dates.Window]) -> bytes:

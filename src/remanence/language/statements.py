@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from remanence.cubes import Fact
 from remanence.language import phrases, predicates
+from remanence.language.plain_sentences import Sentence, plain
 from remanence.language.predicates import Said
 from remanence.language.relations import canonical, is_known
-from remanence.language.sentences import Sentence, plain
 from remanence.language.subjects import Subject, Voices, other_topic, subjects
 
 _MOST = 8  # claims of one sentence

@@ -70,6 +70,15 @@ class Rows:
                 np.dot(block[: len(part)], vector, out=part)
         return scores[:size]
 
+    def take(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Copies of some rows, shape (len(places), width)."""
+        taken = np.empty((len(places), self.width), np.float32)
+        blocks = places // _BLOCK
+        for number in np.unique(blocks).tolist():
+            inside = blocks == number
+            taken[inside] = self._blocks[number][places[inside] % _BLOCK]
+        return taken
+
     def clear(self, slot: int) -> None:
         """Overwrite a row with zeros."""
         if self.width:

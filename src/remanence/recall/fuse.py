@@ -16,6 +16,7 @@ from remanence.recall.analyse import Asked
 from remanence.recall.associate import Association, reordered
 from remanence.recall.priors import Channel, days_outside, priors
 from remanence.recall.profile import Profile
+from remanence.recall.second import again
 from remanence.recall.select import Mask
 from remanence.recall.view import NOBODY, View
 
@@ -73,6 +74,10 @@ def fuse(view: View, asked: Asked, mask: Mask, searches: Searches, profile: Prof
     if lift is not None:
         channels.append(Channel("session", lift, lift, False, _session))
         scores = scores + lift
+    second = again(view, pool, scores, ~is_document(view)[pool], profile) if meaning is not None else None
+    if second is not None:
+        channels.append(second)
+        scores = scores + second.contribution
     if searches.walk is not None and searches.base is not None:
         graph = _graph(view, pool, scores, searches.walk, searches.base, profile)
         channels.append(graph)

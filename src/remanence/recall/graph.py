@@ -46,7 +46,7 @@ class Edges:
         return spread(starts, ends)
 
 
-_NONE = Edges(*(np.empty(0, np.int64) for _ in range(2)), np.empty(0, np.uint8), np.empty(0, np.int64))
+_NONE = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
 
 
 class Graph:
@@ -77,7 +77,7 @@ class Graph:
     def read(self, slot: int, mentions: bytes, links: bytes, vectors: NDArray[np.float32] | None) -> None:
         """Add what was read out of a slot: names, facts as pairs of names, and the facts' vectors."""
         pairs = np.frombuffer(mentions, _PAIR)
-        ids, marks = self.names.number(pairs["term"].astype(np.uint32)), pairs["count"] | READ
+        ids, marks = self.names.number(pairs["term"].astype(np.uint32)), pairs["count"] | np.uint8(READ)
         new = ~np.isin(ids, self._named(slot)) | (marks & ABOUT > 0)
         ids, marks = ids[new], marks[new]
         self._read["slot"].extend(np.full(len(ids), slot))

@@ -33,7 +33,7 @@ _LOAD = 1024  # rows taken from the store at a time
 _COLUMNS: dict[str, type[np.generic]] = {
     "seq": np.int64, "root": np.int64,
     "thread": np.int32, "speaker": np.int32, "user": np.int32, "agent": np.int32, "session": np.int32, "about": np.int32,
-    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_, "read": np.bool_,
+    "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_, "read": np.bool_, "derived": np.bool_,
     "observed": np.float64, "since": np.float64, "until": np.float64,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
@@ -134,7 +134,7 @@ class SpaceIndex:
         row: dict[str, tuple[Any, ...]] = dict(zip(IndexRow._fields, zip(*batch, strict=True), strict=True))
         since = [_seconds(text) for text in row["valid_from"]]
         values: dict[str, Sequence[float] | NDArray[Any]] = {
-            "seq": row["seq"], "root": row["root"], "flags": row["flags"],
+            "seq": row["seq"], "root": row["root"], "flags": row["flags"], "derived": row["derived"],
             "thread": [self._register(_thread(one)) for one in batch],
             "speaker": [self._register(one.author or one.role) for one in batch],
             "kind": [kind_code(kind) for kind in row["kind"]],

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from remanence.cubes import Hit, Hits, MemCube, Reason, Why
-from remanence.recall import link
+from remanence.cubes import Hit, Hits, MemCube, Reason, Route, Routed, Why
+from remanence.recall import gate, link
 from remanence.recall.analyse import Asked, analyse
 from remanence.recall.associate import associate
+from remanence.recall.current import outdated
 from remanence.recall.dense import dense
 from remanence.recall.fuse import Fused, Searches, fuse, is_document
 from remanence.recall.index import SpaceIndex
@@ -59,6 +62,8 @@ class Recall:
 
     def __call__(self, query: Query, embed: Embed) -> Hits:
         """The best `query.k` hits, best first; ties go to the older cube."""
+        if query.route is None and (unneeded := gate.unneeded(query.question)):
+            return Hits(notes=(f"Nothing was looked up: {unneeded.reason}.",), routed=unneeded)
         view = self.view(query.scope.space)
         meta_seqs = self._store.matching(query.scope.space, query.meta) if query.meta else None
         mask = select(view, query, meta_seqs)
@@ -66,23 +71,72 @@ class Recall:
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
         profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
-        searches = _search(view, query, asked, mask, embed, profile)
+        looked = look(view, query, asked, mask, embed, profile, self.gate())
+        searches, routed = looked.searches, looked.routed
+        if routed.route is Route.NONE:
+            return Hits(notes=(f"Nothing was looked up: {routed.reason}.",), routed=routed)
         if not searches.ranking() and not (asked.windows or asked.topics or asked.speaker):
-            return Hits(notes=("Nothing here has a word of the question, and there was no other way to search.",))
+            return Hits(
+                notes=("Nothing here has a word of the question, and there was no other way to search.",), routed=routed
+            )
         fused = fuse(view, asked, mask, searches, profile)
-        order = np.lexsort((view.root[fused.pool], -fused.scores))[: query.k]
+        order = np.lexsort((view.root[fused.pool], -fused.scores))
+        order, dropped = self._current(query, view, mask, fused.pool, order) if query.current else (order, ())
+        order = order[: query.k]
         seqs = [int(seq) for seq in view.seq[fused.pool[order]]]
         cubes = self._store.fetch(query.scope.space, seqs)
         return Hits(
             [
-                _hit(cubes[seq], fused, int(place), explain=query.explain)
+                _hit(cubes[seq], fused, int(place), routed, explain=query.explain)
                 for seq, place in zip(seqs, order, strict=True)
                 if seq in cubes  # forgotten by another process in this very moment
-            ]
+            ],
+            notes=dropped,
+            routed=routed,
         )
 
+    def gate(self) -> gate.Gate:
+        """The gate as it was fitted to this store; see `gate.fit`."""
+        note = self._store.note("gate")
+        return gate.DEFAULT if note is None else gate.Gate(**json.loads(note))
 
-def _search(view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Searches:
+    def features(self, query: Query, embed: Embed) -> gate.Features:
+        """What the gate would go by."""
+        view = self.view(query.scope.space)
+        mask = select(view, query, None)
+        return look(view, query, analyse(query, view), mask, embed, self._profile, gate.DEFAULT).features
+
+    def _current(
+        self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+        """The order without outdated slots among the first, and a note on each that was left out."""
+        first = order[: 4 * query.k]
+        seqs = {int(seq) for seq in view.seq[pool[first]]}
+        within = set(view.seq[mask].tolist())
+        stated = [one for one in self._store.derived.claims(query.scope.space, sorted(seqs)) if one.seq in within]
+        old = outdated(stated, seqs)
+        if not old:
+            return order, ()
+        keep = ~np.isin(view.seq[pool[order]], list(old))
+        notes = tuple(
+            f"Left out {pair.old.cube_id}: {pair.old.fact.value!r} was followed by {pair.by.fact.value!r} in {pair.by.cube_id}."
+            for pair in old.values()
+        )
+        return order[keep], notes
+
+
+class Looked(NamedTuple):
+    """What the searches found, and what the gate said."""
+
+    searches: Searches
+    routed: Routed
+    features: gate.Features
+
+
+def look(
+    view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile, weights: gate.Gate
+) -> Looked:
+    """Run the searches, ask the gate, and walk over the graph if it says so."""
     words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
     words = words if words is not None and words.any() else None
     vector = embed(asked.content) if (view.embedded & mask).any() else None
@@ -92,16 +146,20 @@ def _search(view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, pr
         statement_words=worded(view, asked.terms, mask, profile),
         statement_meaning=None if vector is None else closest(view, vector, mask),
     )
-    if found.base is None or not (is_document(view) & mask).any():
-        return found
+    documents = bool((is_document(view) & mask).any())
     names = link.names(query.question, view, mask)
     facts = [] if vector is None else link.facts(query.question, vector, view, mask, profile)
-    if not (names or facts):
-        return found
-    return replace(found, walk=associate(view, names, facts, found.base, mask, profile))
+    both = [one for one in (found.words, found.meaning) if one is not None]
+    features = gate.features(query.question, asked.terms, names, facts, both, view, mask)
+    routed = gate.decide(features, names, documents, weights)
+    if query.route is not None:
+        routed = Routed(query.route, "asked for", routed.measures)
+    if routed.route is Route.GRAPH and found.base is not None and (names or facts):
+        found = replace(found, walk=associate(view, names, facts, found.base, mask, profile))
+    return Looked(found, routed, features)
 
 
-def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:
+def _hit(cube: MemCube, fused: Fused, place: int, routed: Routed, *, explain: bool) -> Hit:
     score = float(fused.scores[place])
     if not explain:
         return Hit(cube, score)
@@ -116,4 +174,4 @@ def _hit(cube: MemCube, fused: Fused, place: int, *, explain: bool) -> Hit:
         for channel in fused.channels
         if channel.ranked or abs(channel.contribution[place]) >= _WORTH_SAYING
     ]
-    return Hit(cube, score, Why(tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution)))))
+    return Hit(cube, score, Why(tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution))), routed))

@@ -28,7 +28,7 @@ class Profile:
     meaning_previous: float = 0.3
     meaning_next: float = 0.15
     """Weight of the neighbouring turns' dense scores."""
-    speaker: float = 4.0
+    speaker: float = 6.0
     """Said by the one person whom the question names."""
     date: float = 8.0
     date_days: float = 7.0
@@ -47,6 +47,9 @@ class Profile:
     session: float = 0.2
     session_best: int = 3
     """Weight of the mean of the session's best turns: a session on the topic lifts its turns."""
+    again: float = 0.5
+    again_hits: int = 5
+    """Second round: weight of being said like the best so many hits of the first."""
     about_edge: float = 3.0
     """Graph: weight of the edge between a text and what it is about, in units of a mention."""
     relation: float = 0.3
@@ -71,8 +74,8 @@ class Profile:
     the question names neither of its sides."""
     repeated: float = 0.5
     """Graph: what each further text about one entity keeps of its score, the closest in meaning first."""
-    statement_words: float = 0.15
-    statement_meaning: float = 0.15
+    statement_words: float = 0.1
+    statement_meaning: float = 0.5
     """Weights of what models wrote about a cube: words, and closest vector."""
     pool: int = 1024
     """Candidates that are fused. A smaller scope is taken whole."""

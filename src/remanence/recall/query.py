@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from remanence.cubes import Kind, Scope
+from remanence.cubes import Kind, Route, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +24,7 @@ class Query:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     explain: bool = True
+    route: Route | None = None
+    """None: the gate decides."""
+    current: bool = False
+    """Leave out what states only what something newer has replaced or denied."""

@@ -24,7 +24,9 @@ def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
         if value is not None:
             code = view.code(value)
             mask &= (getattr(view, name) == code) & (code != NOBODY)  # a name never seen is not "no name"
-    if query.kinds is not None:
+    if query.kinds is None:
+        mask &= ~view.derived
+    else:
         mask &= np.isin(view.kind, [kind_code(kind) for kind in query.kinds])
     if query.since is not None:
         mask &= view.observed >= posix(query.since)

@@ -56,6 +56,8 @@ class View:
     flags: NDArray[np.uint8]
     alive: NDArray[np.bool_]
     embedded: NDArray[np.bool_]
+    derived: NDArray[np.bool_]
+    """It was made out of other memories: found only where its kind is asked for."""
     read: NDArray[np.bool_]
     """A model read something out of it."""
     dated: NDArray[np.bool_]

@@ -132,6 +132,15 @@ class Derived:
         with self._connections.read() as connection:
             return [child for cube_id in cube_ids for child in _children(connection, cube_id)]
 
+    def has_pairs(self, space: str) -> bool:
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? AND c.kind = 'qa' "
+                "AND c.superseded_at IS NULL LIMIT 1",
+                (space,),
+            ).fetchone()
+        return row is not None
+
     def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
         with self._connections.read() as connection:
             return claimed.current(connection, space, seqs)

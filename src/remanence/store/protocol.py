@@ -35,6 +35,8 @@ class IndexRow(NamedTuple):
     flags: int
     vector: bytes | None
     mentions: bytes | None
+    derived: bool
+    """It was made out of other memories, and is a key to them."""
     read_mentions: bytes | None
     """What was read out of it, `Reading`: None where nothing was."""
     read_links: bytes | None
@@ -145,6 +147,10 @@ class DerivedStore(Protocol):
         """Ids of the memories made directly from these."""
         ...
 
+    def has_pairs(self, space: str) -> bool:
+        """Whether the space holds a current question–answer pair."""
+        ...
+
     def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
         """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
@@ -226,6 +232,10 @@ class Store(Protocol):
 
     def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
         """Current cubes of a space in the order of writing."""
+        ...
+
+    def beside(self, cube: MemCube) -> list[MemCube]:
+        """The current cubes said just before and just after one in its session; none outside a session."""
         ...
 
     def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:

@@ -24,7 +24,9 @@ CUBES = "cubes c JOIN spaces s ON s.number = c.space"
 KEYS = "k.terms, k.dates, k.flags, k.vector, k.mentions"
 INDEX = (
     "c.seq, c.root, c.kind, c.user, c.agent, c.session, c.author, c.role, c.source, c.about, "
-    "c.observed_at, c.valid_from, c.valid_to, " + KEYS + ", x.mentions, x.links, x.terms, x.vectors"
+    "c.observed_at, c.valid_from, c.valid_to, "
+    + KEYS
+    + ", c.derived_from <> '[]', x.mentions, x.links, x.terms, x.vectors"
 )
 """The columns of `IndexRow`, for `FROM cubes c` and `INDEXED`."""
 INDEXED = "JOIN keys k ON k.seq = c.seq LEFT JOIN extractions x ON x.seq = c.seq"
@@ -112,3 +114,30 @@ def retired(cube_id: str) -> InputError:
     return InputError(
         f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
     )
+
+
+def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
+    """The current cubes just before and just after one in its session."""
+    if cube.scope.session is None:
+        return []
+    found: list[MemCube] = []
+    for sign, order in (("<", "DESC"), (">", "ASC")):
+        row = connection.execute(
+            f"SELECT {CUBE} FROM {CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.derived_from = '[]' "
+            "AND c.session = ? AND c.user IS ? AND c.agent IS ? "
+            f"AND c.root {sign} (SELECT root FROM cubes WHERE id = ? LIMIT 1) ORDER BY c.root {order} LIMIT 1",
+            (cube.scope.space, cube.scope.session, cube.scope.user, cube.scope.agent, cube.id),
+        ).fetchone()
+        found += [] if row is None else [cube_of(row)]
+    return found
+
+
+def cursor(after: str | None) -> int:
+    """The root that a page starts after; InputError if the text is no cursor of an earlier page."""
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise InputError(
+            f"{after!r} is not a cursor.", "Pass the `cursor` of the page before, or None for the first page."
+        )
+    return int(after)

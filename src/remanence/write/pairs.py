@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +17,7 @@ from typing import Any, cast
 
 from remanence.cubes import Cost, MemCube
 from remanence.errors import InputError, InputTooLargeError, UnreadableFileError
+from remanence.language.qa import qa_text
 from remanence.language.tokens import stems
 from remanence.models.language import LanguageModel, Prompt
 from remanence.models.prompts import render
@@ -141,30 +141,6 @@ def _checked(item: Any, text: str, ground: Ground) -> Pair | None:
     return Pair(question, answer, quote) if stated and ground.touches(question) else None
 
 
-# --- as the text of a cube --------------------------------------------------------------------------------------------
-
-_QUESTION = re.compile(r"\s*Q:[ \t]*")
-_ANSWER_LINE = re.compile(r"\n[ \t]*A:[ \t]*")
-
-
-def qa_text(pair: Pair) -> str:
-    """The text of a cube of kind `qa`: `Q: …`, a line break, `A: …`. The question becomes one line, the answer keeps its own."""
-    return f"Q: {' '.join(pair.question.split())}\nA: {pair.answer.strip()}"
-
-
-def parse_qa(text: str) -> tuple[str, str] | None:
-    """Question and answer out of such a text, also where the question has several lines; None where it is no such text.
-
-    The answer starts at the first line that begins with `A:`; lines like that below it are part of the answer.
-    """
-    start = _QUESTION.match(text)
-    middle = _ANSWER_LINE.search(text, start.end()) if start else None
-    if not start or not middle:
-        return None
-    question, answer = text[start.end() : middle.start()].strip(), text[middle.end() :].strip()
-    return (question, answer) if question and answer else None
-
-
 # --- from files -------------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +231,7 @@ def _pair(row: dict[str, Any], where: str, limits: Settings) -> Pair:
         if name in ("question", "answer") and not (value or "").strip():
             raise UnreadableFileError(f"{where} has no {name}.", _SHAPE)
     pair = Pair(row["question"].strip(), row["answer"].strip(), "", row.get("source"), row.get("about"))
-    if len(pair.question) > limits.max_question or len(qa_text(pair)) > limits.max_text:
+    if len(pair.question) > limits.max_question or len(qa_text(pair.question, pair.answer)) > limits.max_text:
         raise InputTooLargeError(
             f"{where} has a question of {len(pair.question):,} characters and an answer of {len(pair.answer):,}.",
             "Shorten it, or raise Settings.max_question or Settings.max_text.",

@@ -1,0 +1,1 @@
+"""Hits → an answer with citations, or an abstention."""

@@ -1,0 +1,109 @@
+"""Answers straight from question–answer pairs: the same question again, or two and more of them in a row.
+
+After QAMAT (arXiv 2204.04581): a memory of pairs answers directly where it knows the question, and backs off to reading where
+it does not. A question that holds another one ("Where was the author of X born?") is answered by filling in that one's
+answer and asking again. Every hop is cited where its pair came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from remanence.answer.evidence import Embed
+from remanence.cubes import Answer, Citation, Hit, MemCube
+from remanence.language.qa import bridged, parse_qa
+from remanence.language.tokens import stems
+
+Find = Callable[[str], Sequence[Hit]]
+"""The pairs whose questions are closest to a question, best first."""
+Source = Callable[[MemCube], MemCube | None]
+"""The memory that a pair was made from; None for a pair that stands for itself."""
+
+SAME, MARGIN = 0.86, 0.02
+"""Closeness of two questions that counts as one, and how far the next pair with another answer has to lie behind."""
+PART = 0.6
+"""Share of a pair's question that a longer question has to hold to be taken a step further."""
+HOPS = 3
+_NAME = re.compile(r"(?<!^)\b(?:[A-Z][\w'’-]*|\d[\d.,:]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A pair beside the question that it was found for."""
+
+    hit: Hit
+    question: str
+    answer: str
+    closeness: float
+
+
+def by_pairs(question: str, find: Find, source: Source, embed: Embed | None) -> Answer | None:
+    """The answer that pairs give to a question, directly or in up to three hops; None where they do not know it."""
+    steps: list[_Known] = []
+    asked = question
+    for _ in range(HOPS):
+        known = _known(asked, find(asked), embed)
+        if (same := _same(asked, known)) is not None:
+            return _answer([*steps, same], source)
+        step = next(
+            (one for one in known if one.question not in {past.question for past in steps} and _part(asked, one)), None
+        )
+        following = None if step is None else bridged(asked, step.question, step.answer)
+        if step is None or following is None:
+            return None
+        steps.append(step)
+        asked = following
+    return None
+
+
+def _known(question: str, hits: Sequence[Hit], embed: Embed | None) -> list[_Known]:
+    pairs = [(hit, *parsed) for hit in hits if (parsed := parse_qa(hit.cube.text))]
+    vectors = embed([question, *(one for _, one, _ in pairs)]) if embed and pairs else None
+    own = set(stems(question))
+    found: list[_Known] = []
+    for place, (hit, asked, answer) in enumerate(pairs, 1):
+        other = set(stems(asked))
+        alike = len(own & other) / max(len(own | other), 1)
+        found.append(_Known(hit, asked, answer, alike if vectors is None else float(vectors[0] @ vectors[place])))
+    return sorted(found, key=lambda one: -one.closeness)
+
+
+def _same(question: str, known: Sequence[_Known]) -> _Known | None:
+    """The pair that asks the same, of the same people and numbers, if no other answer is as close."""
+    best = next((one for one in known if one.closeness >= SAME and _names(one.question) == _names(question)), None)
+    if best is None:
+        return None
+    rivals = [one for one in known if one.answer != best.answer and _names(one.question) == _names(question)]
+    return None if any(one.closeness > best.closeness - MARGIN for one in rivals) else best
+
+
+def _part(question: str, known: _Known) -> bool:
+    """Whether a longer question holds a pair's question: its names, and most of its words."""
+    whole, part = set(stems(question)), set(stems(known.question))
+    return bool(part) and len(part & whole) / len(part) >= PART and _names(known.question) <= _names(question)
+
+
+def _names(question: str) -> frozenset[str]:
+    return frozenset(re.sub(r"['’]s$", "", match.group()).lower().rstrip(".,:") for match in _NAME.finditer(question))
+
+
+def _answer(steps: Sequence[_Known], source: Source) -> Answer:
+    text = steps[-1].answer
+    citations, used = [_cited(one, source, one is steps[-1]) for one in steps], [one.hit for one in steps]
+    confidence = min(1.0, *(one.closeness for one in steps))
+    way = " → ".join(f"{one.question} {one.answer}" for one in steps)
+    return Answer(text, tuple(citations), confidence, used=tuple(used), method="pairs", notes=(f"From pairs: {way}",))
+
+
+def _cited(known: _Known, source: Source, last: bool) -> Citation:
+    """Where the pair's answer stands in the memory it was made from, else in the pair."""
+    cube = source(known.hit.cube) or known.hit.cube
+    start = cube.text.lower().find(known.answer.lower())
+    if start < 0:
+        cube = known.hit.cube
+        start = cube.text.rfind(known.answer)
+    end = start + len(known.answer)
+    support = known.closeness if last else 1.0
+    return Citation(cube.id, cube.version, 0, start, end, cube.text[start:end], min(support, 1.0))

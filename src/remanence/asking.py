@@ -1,0 +1,115 @@
+"""What `Memory` does with language models: answers, extraction, pairs. Wiring only; the rooms do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from remanence.answer.pairs import by_pairs
+from remanence.answer.pipeline import Method, answer, answer_stream
+from remanence.arguments import place
+from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
+from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.pairing import Paired, imported, pair
+from remanence.rooms import Rooms
+from remanence.settings import Settings
+from remanence.write.extract import Extractor, ModelExtractor
+from remanence.write.messages import Message, moment
+from remanence.write.openie import CachedExtractor
+from remanence.write.pairs import read_pairs
+from remanence.write.pipeline import Progress
+
+Recall = Callable[..., Hits]
+"""`Memory.recall`."""
+
+_PAIRS = 5  # pairs that are compared with a question
+
+
+def ask(
+    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+) -> Answer:
+    """See `Memory.ask`."""
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
+        return known
+    hits = recall(question, k=k, **where)
+    return _noted(answer(question, hits, **_options(rooms, method, budget, where)), hits)
+
+
+def ask_stream(
+    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+) -> Iterator[str | Answer]:
+    """See `Memory.ask_stream`."""
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
+        yield known.text
+        yield known
+        return
+    hits = recall(question, k=k, **where)
+    for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
+        yield _noted(piece, hits) if isinstance(piece, Answer) else piece
+
+
+def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
+    """The extractor that a caller means: their own, a file's, or the model's."""
+    if isinstance(given, str | Path):
+        path = place(given, "extractor")
+        read = (
+            CachedExtractor.from_lines if path.suffix.lower() in {".jsonl", ".ndjson"} else CachedExtractor.from_openie
+        )
+        return read(path, max_bytes=rooms.settings.max_file)
+    if given is not None:
+        return given
+    if rooms.model is None:
+        raise NoModelError(
+            "Extraction needs a language model, and the settings name none.",
+            "Set REMANENCE_MODEL=http://host:port/v1#model, or pass a file with cached extractions.",
+        )
+    return ModelExtractor(rooms.model, concurrency=rooms.settings.model_concurrency)
+
+
+def pairs_in(path: str | Path, settings: Settings) -> list[Message]:
+    """The pairs of a file, ready to be written."""
+    file = place(path, "path")
+    return imported(read_pairs(file, settings), f"file:{file}")
+
+
+def pairs_of(rooms: Rooms, by: str, space: str | None, progress: Progress | None) -> Paired:
+    """Pairs of what is stored; see `Memory.pair`."""
+    if by not in {"rules", "model"}:
+        raise InputError(f"by is {by!r}.", "Use rules or model.")
+    model = rooms.model if by == "model" else None
+    if by == "model" and model is None:
+        raise NoModelError("The settings name no language model.", "Set REMANENCE_MODEL, or make pairs by rules.")
+    return pair(rooms.store, rooms.encoding.documents, model, space=space, progress=progress)
+
+
+def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
+        "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
+        "neighbours": rooms.store.beside,
+    }  # fmt: skip
+
+
+def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, Any]) -> Answer | None:
+    """What pairs know, unless the caller restricts the kinds, or there are none."""
+    if where.get("kinds") is not None or not rooms.store.derived.has_pairs(where.get("space", DEFAULT_SPACE)):
+        return None
+    rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
+
+    def find(asked: str) -> Hits:
+        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **rest)
+
+    def source(cube: MemCube) -> MemCube | None:
+        parents = cube.provenance.derived_from
+        try:
+            return rooms.store.get(parents[0], cube.scope.space) if parents else None
+        except UnknownCubeError:  # an import without it
+            return None
+
+    return by_pairs(question, find, source, rooms.encoding.compare)
+
+
+def _noted(found: Answer, hits: Hits) -> Answer:
+    return replace(found, notes=(*hits.notes, *found.notes)) if hits.notes else found

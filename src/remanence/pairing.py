@@ -1,0 +1,163 @@
+"""Question–answer pairs as memories: made from cubes by rules or by a model, or read from a file.
+
+A pair is a cube of kind `qa`, found by its question alone. One that was made from a cube carries its id in `derived_from`: it
+is retired when that cube is corrected and forgotten with it. Making pairs is resumable: the store notes how far a maker got.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance
+from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
+from remanence.language import questions
+from remanence.language.qa import qa_text
+from remanence.store.protocol import Store
+from remanence.write.messages import Message
+from remanence.write.pipeline import Progress, keys_for, new_id
+
+if TYPE_CHECKING:
+    from remanence.models.language import LanguageModel
+    from remanence.write.pairs import Pair
+    from remanence.write.pipeline import Embed
+
+RULES = "pairs/rules/1"
+_STEP = 64  # cubes whose pairs are committed together
+
+
+class _Asked(Protocol):
+    """A question and its answer, of rules or of a model."""
+
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """What came of making pairs."""
+
+    cubes: int = 0
+    """Memories that were looked at."""
+    pairs: int = 0
+    """Pairs that are new."""
+    failures: Mapping[str, RemanenceError] = field(default_factory=dict[str, RemanenceError])
+    """Why, by id, for the memories that a model could not be asked about this time."""
+    cost: Cost = field(default_factory=Cost)
+
+
+def pair(
+    store: Store, embed: Embed, model: LanguageModel | None, *, space: str | None = None, progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Paired:  # fmt: skip
+    """Make pairs of every current memory that was not looked at yet, by rules, or by a model where one is given.
+
+    A memory that a model fails on is tried again by the next call.
+    """
+    maker = RULES if model is None else f"pairs/{model.name}"
+    note = f"paired/{maker}/{'' if space is None else space}"
+    after = int(store.note(note) or 0)
+    total = store.counts()["versions"]
+    done, failures, previous = Paired(), dict[str, RemanenceError](), None
+    while not stop() and (some := store.numbered(after, _STEP)):
+        drafts: list[tuple[MemCube, str]] = []
+        for _, cube in some:
+            if (
+                cube.superseded_at is not None
+                or cube.kind is Kind.QA
+                or (space is not None and cube.scope.space != space)
+            ):
+                previous = cube if cube.superseded_at is None else previous
+                continue
+            found: Sequence[_Asked] = ()
+            try:
+                found, cost = _asked(cube, previous, model)
+                done = replace(done, cost=done.cost + cost)
+            except (EndpointError, BrokenAnswerError) as error:
+                failures[cube.id] = error
+            drafts += [(cube, qa_text(one.question, one.answer)) for one in found]
+            previous = cube
+        new = _commit(store, embed, drafts, maker)
+        after = some[-1][0]
+        done = replace(done, cubes=done.cubes + len(some), pairs=done.pairs + new, failures=failures)
+        if not failures:  # else the next call begins where the first failure was; what is there is not made twice
+            store.set_note(note, str(after))
+        if progress:
+            progress(min(done.cubes, total), total)
+    return done
+
+
+def _asked(cube: MemCube, previous: MemCube | None, model: LanguageModel | None) -> tuple[Sequence[_Asked], Cost]:
+    if model is not None:
+        from remanence.write.pairs import model_pairs
+
+        found = model_pairs(model, cube)
+        return found, found.cost
+    origin = cube.provenance
+    speaker = None if origin.role == "document" else origin.author or cube.scope.user
+    pairs: list[_Asked] = list(questions.pairs(cube.text, speaker, cube.about))
+    if previous is not None and _answers(previous, cube) and (found := questions.exchange(previous.text, cube.text)):
+        pairs.append(found)
+    return pairs, Cost()
+
+
+def _answers(asked: MemCube, told: MemCube) -> bool:
+    """Two turns of one session, one after the other, by different people."""
+    same = asked.scope == told.scope and told.scope.session is not None
+    who = [one.provenance.author or one.provenance.role for one in (asked, told)]
+    return same and who[0] != who[1]
+
+
+def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str]], maker: str) -> int:
+    marks = [_mark(store.secret(), parent, text) for parent, text in found]
+    known: dict[tuple[str, bytes], str] = {}
+    for space in {parent.scope.space for parent, _ in found}:
+        inside = [mark for (parent, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
+        known |= {(space, mark): cube_id for mark, cube_id in store.known(inside, space).items()}
+    new = [
+        (_cube(parent, text, maker), mark)
+        for (parent, text), mark in zip(found, marks, strict=True)
+        if (parent.scope.space, mark) not in known
+    ]
+    keys = keys_for([cube for cube, _ in new], embed)
+    store.append([Draft(cube, own, mark) for (cube, mark), own in zip(new, keys, strict=True)])
+    return len(new)
+
+
+def _cube(parent: MemCube, text: str, maker: str) -> MemCube:
+    origin = Provenance(
+        source=parent.provenance.source, author=parent.provenance.author, role=parent.provenance.role, method=maker,
+        derived_from=(parent.id,),
+    )  # fmt: skip
+    return MemCube(
+        id=new_id(), version=1, text=text, kind=Kind.QA, scope=parent.scope, provenance=origin, about=parent.about,
+        recorded_at=datetime.now(UTC), valid_from=parent.valid_from,
+    )  # fmt: skip
+
+
+def _mark(secret: bytes, parent: MemCube, text: str) -> bytes:
+    content = f"qa\0{parent.id}\0{parent.version}\0{text}".encode()
+    return hashlib.blake2b(content, key=secret, digest_size=16).digest()
+
+
+def imported(pairs: Sequence[Pair], source: str) -> list[Message]:
+    """Pairs of a file as messages to write: each stands for itself."""
+    return [
+        Message(
+            text=qa_text(one.question, one.answer),
+            role="document",
+            author=None,
+            time=None,
+            session=None,
+            about=one.about,
+            kind=Kind.QA,
+            source=one.source or source,
+            meta={},
+        )
+        for one in pairs
+    ]

@@ -1,0 +1,77 @@
+"""The rooms of one memory, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from remanence.cubes import DEFAULT_SPACE
+from remanence.errors import UnknownSpaceError
+from remanence.settings import Settings
+from remanence.store.protocol import Store
+
+if TYPE_CHECKING:
+    from remanence.encoding import Encoding
+    from remanence.models.language import LanguageModel
+    from remanence.recall.pipeline import Recall
+    from remanence.recall.profile import Profile
+
+
+class Rooms:
+    """What a `Memory` is made of. Two first calls at once open one embedder and load one index."""
+
+    def __init__(self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None) -> None:
+        self.store, self.settings = store, settings
+        self._profile, self._model = profile, model
+        self._encoding: Encoding | None = None
+        self.recall_: Recall | None = None
+        """The indexes, None before the first question."""
+        self._opening = threading.Lock()
+        self._spaces: set[str] = set()  # seen to exist; a space never ceases to
+
+    @property
+    def encoding(self) -> Encoding:
+        """The embedder, held to the store's fingerprint."""
+        with self._opening:
+            if self._encoding is None:
+                from remanence.encoding import Encoding
+
+                self._encoding = Encoding(self.store, self.settings)
+            return self._encoding
+
+    @property
+    def recall(self) -> Recall:
+        """The indexes of the store's spaces."""
+        with self._opening:
+            if self.recall_ is None:
+                from remanence.recall.pipeline import Recall
+                from remanence.recall.profile import DEFAULT
+
+                self.recall_ = Recall(self.store, self._profile or DEFAULT)
+            return self.recall_
+
+    @property
+    def model(self) -> LanguageModel | None:
+        """The language model, its answers kept in the store as long as the memories that they came from; None without one."""
+        with self._opening:
+            if self._model is None:
+                from remanence.models.cached_answers import CachedModel
+                from remanence.models.speaking import open_language_model
+
+                model = open_language_model(self.settings)
+                self._model = model and CachedModel(model, self.store.derived)
+            return self._model
+
+    def has_space(self, space: str) -> bool:
+        """Whether anything was ever written to it; an unknown space other than the default is an error."""
+        if space in self._spaces:
+            return True
+        self._spaces.update(self.store.spaces())
+        if space in self._spaces:
+            return True
+        if space == DEFAULT_SPACE:
+            return False
+        raise UnknownSpaceError(
+            f"Nothing was ever written to the space {space!r}.",
+            "Check its spelling; Memory.spaces() and `remanence spaces` list them.",
+        )
