@@ -25,6 +25,16 @@ def derive_from(memory: Memory, text: str, parents: list[str], space: str = "def
     return memory._store.append([Draft(cube, keys_for([cube], memory._encoding.documents)[0], None)])[0]
 
 
+def test_what_was_made_has_to_be_asked_for(opened):
+    memory = opened()
+    [there] = memory.add("The office is in Lisbon.")
+    derive_from(memory, "Where is the office? In Lisbon.", [there])
+    assert [hit.cube.text for hit in memory.recall("Where is the office?")] == ["The office is in Lisbon."]
+    assert [hit.cube.text for hit in memory.recall("Where is the office?", kinds=["qa"])] == [
+        "Where is the office? In Lisbon."
+    ]
+
+
 @pytest.fixture(params=[True, False], ids=["index-loaded-before", "index-loaded-after"])
 def corrected(request, opened):
     """A memory in which the parent was corrected; ids of the parent, its child and its grandchild."""
@@ -34,13 +44,14 @@ def corrected(request, opened):
     child = derive_from(memory, "Where is the office? In Lisbon.", [there])
     grandchild = derive_from(memory, "Is the office far? Lisbon is.", [child])
     if request.param:
-        assert len(memory.recall("Where is the office in Lisbon?")) == 4
+        assert len(recalled(memory)) == 4
     memory.correct(there, "The office is in Porto.", time=CHANGED)
     return memory, there, child, grandchild
 
 
 def recalled(memory: Memory, **options) -> set[str]:
-    return {hit.cube.text for hit in memory.recall("Where is the office in Lisbon?", k=10, **options)}
+    """Recalled with what was made from other memories, which has to be asked for."""
+    return {hit.cube.text for hit in memory.recall("Where is the office in Lisbon?", k=10, kinds=list(Kind), **options)}
 
 
 def test_what_was_made_from_a_corrected_memory_is_not_recalled(corrected):
@@ -97,9 +108,9 @@ def test_a_space_of_another_is_reached_as_well(opened):
     memory = opened()
     [there] = memory.add({"content": "The office is in Lisbon.", "time": SAID})
     child = derive_from(memory, "Where is the office? In Lisbon.", [there], "other")
-    memory.recall("office", space="other")
+    assert len(memory.recall("office", space="other", kinds=["qa"])) == 1
     memory.correct(there, "The office is in Porto.")
-    assert memory.recall("office", space="other") == []
+    assert memory.recall("office", space="other", kinds=["qa"]) == []
     assert memory.forget(there, space="default").ids == (there, child)
     assert memory.verify().ok
 

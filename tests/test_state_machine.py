@@ -53,6 +53,7 @@ contents = st.builds(
 spaces = st.sampled_from(SPACES)
 sessions = st.none() | st.sampled_from(["s1", "s2"])
 handles = st.integers(0, 1)
+routes = st.sampled_from(["cheap", "graph"])  # the gate may look nothing up
 
 
 @dataclass
@@ -70,8 +71,10 @@ class Model:
     retired: set[str] = field(default_factory=set)
     readings: dict[tuple[str, int], tuple[str, Extraction]] = field(default_factory=dict)
 
-    def current(self, space: str) -> dict[str, str]:
-        living = ((one, texts) for one, texts in self.versions.items() if one not in self.retired)
+    def current(self, space: str, *, made: bool = True) -> dict[str, str]:
+        """Current texts of a space; with or without what was made from other memories."""
+        left_out = self.retired if made else {*self.retired, *self.parents}
+        living = ((one, texts) for one, texts in self.versions.items() if one not in left_out)
         return {one: texts[-1] for one, texts in living if self.place[one][0] == space}
 
     def descendants(self, ids: list[str]) -> set[str]:
@@ -237,24 +240,25 @@ class Machine(RuleBasedStateMachine):
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(data=st.data(), handle=handles)
-    def recall_an_exact_text(self, data, handle):
+    @rule(data=st.data(), handle=handles, made=st.booleans(), route=routes)
+    def recall_an_exact_text(self, data, handle, made, route):
         cube_id = self.pick(data, retired=False)
         space, session = self.model.place[cube_id]
-        current = self.model.current(space)
-        hits = self.memory(handle).recall(current[cube_id], space=space, k=len(current))
+        question, current = self.model.versions[cube_id][-1], self.model.current(space, made=made)
+        options = {"space": space, "k": len(current), "kinds": list(Kind) if made else None, "route": route}
+        hits = self.memory(handle).recall(question, **options)
         assert {hit.cube.id: hit.cube.text for hit in hits} == current
         assert len(hits) == len(current)
         assert all(hit.cube.scope.space == space for hit in hits)
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         if session:
-            within = self.memory(handle).recall(current[cube_id], space=space, session=session, k=len(current))
+            within = self.memory(handle).recall(question, session=session, **options)
             assert {hit.cube.id for hit in within} == {one for one in current if self.model.place[one][1] == session}
 
-    @rule(question=texts, space=spaces, handle=handles, k=st.integers(1, 3))
-    def recall_anything(self, question, space, handle, k):
-        current = self.model.current(space)
-        hits = self.memory(handle).recall(question, space=space, k=k)
+    @rule(question=texts, space=spaces, handle=handles, k=st.integers(1, 3), made=st.booleans(), route=routes)
+    def recall_anything(self, question, space, handle, k, made, route):
+        current = self.model.current(space, made=made)
+        hits = self.memory(handle).recall(question, space=space, k=k, kinds=list(Kind) if made else None, route=route)
         assert len(hits) == min(k, len(current))
         for hit in hits:
             assert current[hit.cube.id] == hit.cube.text

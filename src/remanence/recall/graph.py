@@ -25,7 +25,6 @@ _PAIR = np.dtype([("term", "<u4"), ("count", "u1")])
 Ids = NDArray[np.int32]
 Marks = NDArray[np.uint8]
 _COUNT = 0x3F
-_LOG = np.log1p(np.arange(_COUNT + 1.0))  # looked up: the logarithm of a byte would be of half precision
 READ = 0x40
 """Bit of a mention that a model found, not the rules."""
 

@@ -109,6 +109,13 @@ def unknown(cube_id: str) -> UnknownCubeError:
     return UnknownCubeError(f"No cube has the id {cube_id!r}.", "It may have been forgotten.")
 
 
+def retired(cube_id: str) -> InputError:
+    """The error for a correction of what was made from a memory that is corrected itself."""
+    return InputError(
+        f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
+    )
+
+
 def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
     """The current cubes just before and just after one in its session."""
     if cube.scope.session is None:
@@ -125,8 +132,12 @@ def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
     return found
 
 
-def retired(cube_id: str) -> InputError:
-    """The error for a correction of what was made from a memory that is corrected itself."""
-    return InputError(
-        f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
-    )
+def cursor(after: str | None) -> int:
+    """The root that a page starts after; InputError if the text is no cursor of an earlier page."""
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise InputError(
+            f"{after!r} is not a cursor.", "Pass the `cursor` of the page before, or None for the first page."
+        )
+    return int(after)

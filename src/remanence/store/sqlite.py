@@ -225,7 +225,7 @@ class SQLiteStore:
             found = connection.execute(
                 f"SELECT c.root, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL "
                 f"AND c.root > ?{conditions} ORDER BY c.root LIMIT ?",
-                (space, _cursor(after), *filters.values(), limit + 1),
+                (space, rows.cursor(after), *filters.values(), limit + 1),
             ).fetchall()
         more = len(found) > limit
         return Page([rows.cube_of(row[1:]) for row in found[:limit]], str(found[limit - 1][0]) if more else None)
@@ -391,13 +391,3 @@ def _head(connection: sqlite3.Connection) -> int:
 def _space_number(connection: sqlite3.Connection, name: str) -> int | None:
     row = connection.execute("SELECT number FROM spaces WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
-
-
-def _cursor(after: str | None) -> int:
-    if after is None:
-        return 0
-    if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise InputError(
-            f"{after!r} is not a cursor.", "Pass the `cursor` of the page before, or None for the first page."
-        )
-    return int(after)
