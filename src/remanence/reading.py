@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from remanence.cubes import Cost, Extraction, MemCube
+from remanence.cubes import Cost, Extraction, Fact, MemCube
 from remanence.errors import RemanenceError
 from remanence.language import tokens
 from remanence.language.entities import Mention, name_hash, pack_mentions
@@ -103,8 +103,13 @@ def readings(extractor: str, found: Sequence[tuple[tuple[int, MemCube], Extracti
 
 
 def _embedded(extraction: Extraction) -> list[str]:
-    facts = [f"{fact.subject} {fact.relation} {fact.value}" for fact in extraction.facts]
+    facts = [f"{fact.subject} {fact.relation} {fact.value}" for fact in _linking(extraction)]
     return [*facts, *extraction.statements]
+
+
+def _linking(extraction: Extraction) -> list[Fact]:
+    """Facts with a name on both sides. Sides such as a dash would be one node, and join what has nothing in common."""
+    return [fact for fact in extraction.facts if normalised(fact.subject) and normalised(fact.value)]
 
 
 def _mentions(cube: MemCube, extraction: Extraction) -> list[Mention]:
@@ -117,5 +122,5 @@ def _mentions(cube: MemCube, extraction: Extraction) -> list[Mention]:
 
 
 def _links(extraction: Extraction) -> bytes:
-    sides = [side for fact in extraction.facts for side in (fact.subject, fact.value)]
+    sides = [side for fact in _linking(extraction) for side in (fact.subject, fact.value)]
     return b"".join(name_hash(normalised(side)).to_bytes(4, "little") for side in sides)
