@@ -11,6 +11,7 @@ from remanence import Memory, reading
 from remanence.cubes import Extraction, Fact
 from remanence.language import tokens
 from remanence.recall import associate as associating
+from remanence.recall import link
 from remanence.recall.associate import Association, reordered
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.statements import closest, worded
@@ -173,6 +174,21 @@ def test_the_closest_passages_start_in_proportion_to_how_far_they_lie_above_the_
     assert dict(zip(slots.tolist(), weights.tolist(), strict=True)) == pytest.approx({0: 0.75, 2: 0.25})
 
 
+def test_a_rare_name_says_more_than_a_common_one(memory, view):
+    """Of two names the one of fewer texts starts more of the walk."""
+    memory.add([{"content": "it was Zed", "role": "document", "title": "One"}, *["it was Ann"] * 3])
+    seen = view(memory)
+    names = link.names("Ann and Zed?", seen, seen.alive)
+    assert associating._of_names(names) == pytest.approx(
+        {one.number: {1: 0.75, 3: 0.25}[one.mentions] for one in names}
+    )
+    found = associating.associate(
+        seen, names, [], np.zeros(4, np.float32), seen.alive, Profile(share=0, share_unsure=0)
+    )
+    assert found.mass[0] > 3 * found.mass[1] > 0
+    assert found.names == tuple(names)
+
+
 # ── statements ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SAID = {
@@ -215,6 +231,18 @@ def test_words_of_statements_out_of_scope_say_nothing(memory, view):
     assert beyond_the_first[0] == 0 < beyond_the_first[1], "the painting of the other is left"
     assert worded(seen, terms, seen.alive & (np.arange(3) == 2), DEFAULT) is None
     assert worded(seen, tuple(tokens.hashes("zebra")), seen.alive, DEFAULT) is None
+
+
+def test_statistics_of_statements_are_those_of_the_scope(memory, view):
+    memory.add(list(SAID), user="u")
+    read(memory, SAID)
+    seen = view(memory)
+    terms = tuple(tokens.hashes("painted sunrise"))
+    alone = worded(seen, terms, seen.alive, DEFAULT)
+    memory.add(["x", "y"], user="v")
+    read(memory, SAID | {"x": Extraction((), (), ("sunrise " * 50,)), "y": Extraction((), (), ("a painted sunrise",))})
+    seen = view(memory)
+    assert worded(seen, terms, seen.user == seen.code("u"), DEFAULT)[:3].tolist() == alone.tolist()
 
 
 def test_what_is_read_again_replaces_the_statements(memory):

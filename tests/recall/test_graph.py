@@ -223,6 +223,14 @@ def test_no_edge_leads_through_what_is_out_of_scope(memory, same, view, user):
     assert texts == set(seen.seq[seen.user == seen.code(user)].tolist())
 
 
+def test_a_turn_out_of_scope_is_no_neighbour(memory, same, view):
+    memory.add(["one", "two", "three", "four"], session="s")
+    seqs = view(memory).seq.tolist()
+    assert len(same(memory)) == 6
+    found = same(memory, lambda seen: seen.seq != seqs[1])
+    assert found.keys() == {(("text", seqs[2]), ("text", seqs[3])), (("text", seqs[3]), ("text", seqs[2]))}
+
+
 def test_spaces_have_graphs_of_their_own(memory, view):
     memory.add("it was Ann with Bob", space="a")
     memory.add("it was Ann with Carl", space="b")
