@@ -42,12 +42,13 @@ class Rooms:
     @property
     def recall(self) -> Recall:
         """The indexes of the store's spaces."""
+        model = self.model if self.settings.recognition == "model" else None
         with self._opening:
             if self.recall_ is None:
                 from remanence.recall.pipeline import Recall
                 from remanence.recall.profile import DEFAULT
 
-                self.recall_ = Recall(self.store, self._profile or DEFAULT)
+                self.recall_ = Recall(self.store, self._profile or DEFAULT, model)
             return self.recall_
 
     @property

@@ -13,6 +13,7 @@ from remanence.errors import InputError
 
 Precision = Literal["int8", "fp32"]
 Durability = Literal["full", "normal"]
+Recognition = Literal["score", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Settings:
     model: str = ""
     """The language model: the http(s) URL of an OpenAI-compatible endpoint with the model after `#`, such as
     `http://localhost:11434/v1#llama3.2`. Empty for none: everything but written answers works without."""
+    recognition: Recognition = "score"
+    """Which facts close to a question may lead the walk over the graph: by their `score`, or as the `model` says, one call a recall."""
     model_key: str = field(default="", repr=False)
     """Bearer token for the language model. Never written to the store, never printed."""
     model_timeout: float = 120.0
@@ -67,7 +70,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every field once, here, so that nothing else has to."""
-        for name, allowed in (("precision", get_args(Precision)), ("durability", get_args(Durability))):
+        for name, allowed in _CHOICES:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
         for name in _COUNTS:
@@ -113,4 +116,9 @@ def _is_finite(value: object) -> bool:
 _COUNTS = (
     "commit_every", "max_text", "max_question", "max_file", "max_meta", "model_concurrency", "model_context",
 )  # fmt: skip
+_CHOICES = (
+    ("precision", get_args(Precision)),
+    ("durability", get_args(Durability)),
+    ("recognition", get_args(Recognition)),
+)
 _CASTS = {"int": int, "float": float, "Path": Path}

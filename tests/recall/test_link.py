@@ -121,7 +121,8 @@ def facts(memory, view):
         seen = view(memory)
         mask = seen.alive if user is None else seen.user == seen.code(user)
         vector = memory._encoding.question(question)
-        return link.facts(question, vector, seen, mask, Profile(**weights)), seen
+        found = link.close_facts(vector, seen, mask, Profile(**weights))
+        return link.kept_by_score(question, found, seen, Profile(**weights)), seen
 
     return ask
 
@@ -159,4 +160,4 @@ def test_without_vectors_there_are_no_facts(wordy, view):
     reading.read(wordy._store, CachedExtractor([Passage("one", "", FACTS["one"])]), lambda _: None)
     seen = view(wordy)
     assert len(seen.graph.links[0]) == 2
-    assert link.facts("Ann lives in Rome", np.ones(8, np.float32), seen, seen.alive, Profile()) == []
+    assert link.close_facts(np.ones(8, np.float32), seen, seen.alive, Profile()) == []

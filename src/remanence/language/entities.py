@@ -60,7 +60,7 @@ def mentions(text: str, title: str | None = None) -> list[Mention]:
     titles = _titles(title) if title else []
     counts.update(titles)
     counts.update(name for surface in surfaces(text) if _worth(name := normalised(surface)))
-    subject = titles[-1] if titles else None
+    subject = (normalised(_BRACKETS.sub("", title)) or titles[-1]) if title and titles else None
     return [Mention(name, count, name == subject) for name, count in list(counts.items())[:_NAMES]]
 
 

@@ -40,6 +40,8 @@ class KeptFact:
     slot: int
     closeness: float
     """Cosine of the fact and the question."""
+    place: int
+    """Its number among the facts that were read out of its slot, from 0."""
 
 
 def names(question: str, view: View, mask: Mask) -> list[Linked]:
@@ -65,12 +67,8 @@ def names(question: str, view: View, mask: Mask) -> list[Linked]:
     return list(found.values())
 
 
-def facts(question: str, vector: NDArray[np.float32], view: View, mask: Mask, profile: Profile) -> list[KeptFact]:
-    """The facts closest to a question that pass the recognition filter, closest first.
-
-    HippoRAG 2 (arXiv 2502.14802, section 3.2) lets a language model choose among the five closest. Without one, a fact is kept
-    if the question names one of its sides, or if it is closer than `Profile.facts_cut`.
-    """
+def close_facts(vector: NDArray[np.float32], view: View, mask: Mask, profile: Profile) -> list[KeptFact]:
+    """The facts in scope that are closest to a question, closest first."""
     owners, subjects, values = view.graph.links
     count = min(len(owners), view.graph.facts.size)
     if not count:
@@ -78,14 +76,23 @@ def facts(question: str, vector: NDArray[np.float32], view: View, mask: Mask, pr
     scores = view.graph.facts.dot(vector)[:count].copy()
     scores[~mask[owners[:count]]] = -1.0
     best = np.argsort(-scores, kind="stable")[: profile.facts]
-    hashes = np.array([entities.name_hash(name) for _, _, name in entities.spans(question)], np.uint32)
-    named = set(view.graph.names.find(hashes).tolist())
-    kept = [
-        KeptFact(int(subjects[one]), int(values[one]), int(owners[one]), float(scores[one]))
+    return [
+        KeptFact(
+            int(subjects[one]), int(values[one]), int(owners[one]), float(scores[one]),
+            place=int(np.count_nonzero(owners[:one] == owners[one])),
+        )
         for one in best.tolist()
         if scores[one] > 0
-    ]
-    return [one for one in kept if {one.subject, one.value} & named or one.closeness >= profile.facts_cut]
+    ]  # fmt: skip
+
+
+def kept_by_score(question: str, facts: list[KeptFact], view: View, profile: Profile) -> list[KeptFact]:
+    """The recognition filter without a model: a fact stays if the question names one of its sides, or if it is closer than
+    `Profile.facts_cut`.
+    """
+    hashes = np.array([entities.name_hash(name) for _, _, name in entities.spans(question)], np.uint32)
+    named = set(view.graph.names.find(hashes).tolist())
+    return [one for one in facts if {one.subject, one.value} & named or one.closeness >= profile.facts_cut]
 
 
 def _capitals(question: str) -> frozenset[str]:

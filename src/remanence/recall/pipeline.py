@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from remanence.cubes import Hit, Hits, MemCube, Reason, Route, Routed, Why
-from remanence.recall import gate, link
+from remanence.errors import BrokenAnswerError, EndpointError
+from remanence.recall import gate, link, recognise
 from remanence.recall.analyse import Asked, analyse
 from remanence.recall.associate import associate
 from remanence.recall.current import outdated
@@ -27,6 +28,9 @@ from remanence.recall.statements import closest, worded
 from remanence.recall.view import Mask, View
 from remanence.store.protocol import Store
 
+if TYPE_CHECKING:
+    from remanence.models.language import LanguageModel
+
 Embed = Callable[[str], NDArray[np.float32] | None]
 """The unit vector of a question, or None where there is no embedder."""
 
@@ -37,8 +41,9 @@ _WORTH_SAYING = 0.005  # a contribution that would print as 0.00 explains nothin
 class Recall:
     """Indexes of a store's spaces, each loaded at its first question."""
 
-    def __init__(self, store: Store, profile: Profile = DEFAULT) -> None:
+    def __init__(self, store: Store, profile: Profile = DEFAULT, model: LanguageModel | None = None) -> None:
         self._store, self._profile = store, profile
+        self._model = model  # for the recognition filter; without one the score decides
         self._indexes: dict[str, SpaceIndex] = {}
         self._lock = threading.Lock()
 
@@ -71,7 +76,7 @@ class Recall:
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
         profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
-        looked = look(view, query, asked, mask, embed, profile, self.gate())
+        looked = self._look(view, query, asked, mask, embed, profile)
         searches, routed = looked.searches, looked.routed
         if routed.route is Route.NONE:
             return Hits(notes=(f"Nothing was looked up: {routed.reason}.",), routed=routed)
@@ -91,9 +96,45 @@ class Recall:
                 for seq, place in zip(seqs, order, strict=True)
                 if seq in cubes  # forgotten by another process in this very moment
             ],
-            notes=dropped,
+            notes=(*looked.notes, *dropped),
             routed=routed,
         )
+
+    def _look(self, view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Looked:
+        """Run the searches, ask the gate, and walk over the graph if it says so."""
+        words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
+        words = words if words is not None and words.any() else None
+        vector = embed(asked.content) if (view.embedded & mask).any() else None
+        found = Searches(
+            words=words,
+            meaning=None if vector is None else dense(view, vector, mask, profile),
+            statement_words=worded(view, asked.terms, mask, profile),
+            statement_meaning=None if vector is None else closest(view, vector, mask),
+        )
+        documents = bool((is_document(view) & mask).any())
+        names = link.names(query.question, view, mask)
+        close = [] if vector is None or not documents else link.close_facts(vector, view, mask, profile)
+        facts, notes = self._recognised(query, close, view, profile)
+        both = [one for one in (found.words, found.meaning) if one is not None]
+        features = gate.features(query.question, asked.terms, names, facts, both, view, mask)
+        routed = gate.decide(features, names, documents, self.gate())
+        if query.route is not None:
+            routed = Routed(query.route, "asked for", routed.measures)
+        if routed.route is Route.GRAPH and found.base is not None and (names or facts):
+            found = replace(found, walk=associate(view, names, facts, found.base, mask, profile))
+        return Looked(found, routed, features, notes)
+
+    def _recognised(
+        self, query: Query, close: list[link.KeptFact], view: View, profile: Profile
+    ) -> tuple[list[link.KeptFact], tuple[str, ...]]:
+        """Those of the close facts that may lead the walk. A model that fails is replaced by the score, with a note."""
+        notes: tuple[str, ...] = ()
+        if close and self._model is not None:
+            try:
+                return recognise.by_model(self._model, query.question, close, view, self._store, query.scope.space), ()
+            except (EndpointError, BrokenAnswerError) as error:
+                notes = (f"Facts were recognised by their score. {error.what}",)
+        return link.kept_by_score(query.question, close, view, profile), notes
 
     def gate(self) -> gate.Gate:
         """The gate as it was fitted to this store; see `gate.fit`."""
@@ -104,7 +145,7 @@ class Recall:
         """What the gate would go by."""
         view = self.view(query.scope.space)
         mask = select(view, query, None)
-        return look(view, query, analyse(query, view), mask, embed, self._profile, gate.DEFAULT).features
+        return self._look(view, query, analyse(query, view), mask, embed, self._profile).features
 
     def _current(
         self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
@@ -131,32 +172,7 @@ class Looked(NamedTuple):
     searches: Searches
     routed: Routed
     features: gate.Features
-
-
-def look(
-    view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile, weights: gate.Gate
-) -> Looked:
-    """Run the searches, ask the gate, and walk over the graph if it says so."""
-    words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
-    words = words if words is not None and words.any() else None
-    vector = embed(asked.content) if (view.embedded & mask).any() else None
-    found = Searches(
-        words=words,
-        meaning=None if vector is None else dense(view, vector, mask, profile),
-        statement_words=worded(view, asked.terms, mask, profile),
-        statement_meaning=None if vector is None else closest(view, vector, mask),
-    )
-    documents = bool((is_document(view) & mask).any())
-    names = link.names(query.question, view, mask)
-    facts = [] if vector is None else link.facts(query.question, vector, view, mask, profile)
-    both = [one for one in (found.words, found.meaning) if one is not None]
-    features = gate.features(query.question, asked.terms, names, facts, both, view, mask)
-    routed = gate.decide(features, names, documents, weights)
-    if query.route is not None:
-        routed = Routed(query.route, "asked for", routed.measures)
-    if routed.route is Route.GRAPH and found.base is not None and (names or facts):
-        found = replace(found, walk=associate(view, names, facts, found.base, mask, profile))
-    return Looked(found, routed, features)
+    notes: tuple[str, ...]
 
 
 def _hit(cube: MemCube, fused: Fused, place: int, routed: Routed, *, explain: bool) -> Hit:
