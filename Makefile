@@ -28,6 +28,10 @@ figures: $(VENV)/.dev               ## every number in docs/
 	$(BIN)/python benchmarks/lexical.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/twins.py
+	$(BIN)/python benchmarks/graph.py
+	$(BIN)/python benchmarks/hipporag_twin.py
+	$(BIN)/python benchmarks/answers.py --curve
+	$(BIN)/python benchmarks/observations.py
 
 $(VENV)/.pip: constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -3,6 +3,10 @@
 python benchmarks/recall.py                 the figures, with and without an embedder
 python benchmarks/recall.py --ablation      and with each channel left out (docs/recall.md)
 python benchmarks/recall.py --locomo FILE   another file in LoCoMo's format
+python benchmarks/recall.py --passages DIR  another folder with corpus.json and questions.json, in HippoRAG's format
+
+Documents are measured with their titles, with titles hidden, and with what a model read out of them (openie.json) as extra
+keys; conversations also with LoCoMo's model-written observations as extra keys.
 """
 
 from __future__ import annotations
@@ -13,16 +17,19 @@ import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import data
 import numpy as np
+import observations
 
 from remanence import Memory, Settings
-from remanence.recall.pipeline import Recall
+from remanence.cubes import Route
 from remanence.recall.profile import DEFAULT, Profile
+from remanence.write.openie import CachedExtractor
 
-CUTS = (5, 10, 20)
-LEFT_OUT: dict[str, dict[str, float]] = {
+CUTS = (2, 5, 10, 20)
+LEFT_OUT: dict[str, dict[str, Any]] = {
     "as it is": {},
     "without neighbouring turns": {"words_previous": 0, "words_next": 0, "meaning_previous": 0, "meaning_next": 0},
     "without the speaker prior": {"speaker": 0},
@@ -32,6 +39,10 @@ LEFT_OUT: dict[str, dict[str, float]] = {
     "without the 'about' prior": {"about": 0},
     "without the 'latest' prior": {"latest": 0},
     "without the session lift": {"session": 0},
+    "without the second round": {"again": 0},
+    "without the graph": {"route": Route.CHEAP},
+    "titles as any other name": {"about_edge": 1.0},
+    "repeated titles as any other": {"repeated": 1.0},
     "without any prior": {"speaker": 0, "date": 0, "when": 0, "asking": 0, "about": 0, "latest": 0, "session": 0},
     "words only": {"meaning": 0},
     "meaning only": {"words": 0},
@@ -39,17 +50,19 @@ LEFT_OUT: dict[str, dict[str, float]] = {
 
 
 def measure(
-    memory: Memory, corpora: list[data.Corpus], spaces: list[str], profile: Profile = DEFAULT
+    memory: Memory,
+    corpora: list[data.Corpus],
+    spaces: list[str],
+    profile: Profile = DEFAULT,
+    route: Route | None = None,
 ) -> dict[str, dict[str, float]]:
     """Mean recall@k over questions, in all and by kind."""
-    memory._recall_ = memory._recall_ or Recall(memory._store)
-    memory._recall_._profile = profile
+    memory._recall._profile = profile
     rows = defaultdict(list)
     for corpus, space in zip(corpora, spaces, strict=True):
         for question in corpus.questions:
-            found = [
-                hit.cube.meta["key"] for hit in memory.recall(question.text, space=space, k=max(CUTS), explain=False)
-            ]
+            hits = memory.recall(question.text, space=space, k=max(CUTS), route=route, explain=False)
+            found = [hit.cube.meta["key"] for hit in hits]
             row = [len(set(question.gold) & set(found[:cut])) / len(question.gold) for cut in CUTS]
             rows["all"].append(row)
             rows[question.kind].append(row)
@@ -57,6 +70,18 @@ def measure(
         kind: {f"@{cut}": float(np.mean(column)) for cut, column in zip(CUTS, zip(*some, strict=True), strict=True)}
         for kind, some in rows.items()
     }
+
+
+def extra_keys(memory: Memory, corpora: list[data.Corpus], openie: Path) -> None:
+    """Let what a model wrote about the texts become keys to them."""
+    for corpus in corpora:
+        if corpus.messages[0]["role"] == "document":
+            memory.extract(openie, space=corpus.name)
+            continue
+        about, said = observations.observations()[corpus.name], defaultdict(list)
+        for message in corpus.messages:
+            said[message["content"]] += about.get(message["meta"]["key"], [])
+        memory.extract(CachedExtractor.from_statements(said), space=corpus.name)
 
 
 def filled(corpora: list[data.Corpus], settings: Settings) -> Memory:
@@ -78,6 +103,7 @@ def line(name: str, result: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--locomo", type=Path)
+    arguments.add_argument("--passages", type=Path)
     arguments.add_argument("--only", choices=("locomo", "documents"))
     arguments.add_argument("--ablation", action="store_true")
     arguments.add_argument("--precision", default="int8", choices=("fp32", "int8"))
@@ -86,21 +112,28 @@ def main() -> None:
     if not data.folder().is_dir() and options.locomo is None:
         sys.exit(f"No data in {data.folder()}: set REMANENCE_DATA.")
     sets: dict[str, list[data.Corpus]] = {}
-    if options.only != "documents":
+    if options.only != "documents" and options.passages is None:
         sets["LoCoMo turns"] = data.locomo(options.locomo)
     if options.only != "locomo" and options.locomo is None:
-        sets["documents, multi-hop"] = [data.multihop()]
-        sets["documents, single-hop"] = [data.single_hop()]
+        sets["documents, multi-hop"] = [data.multihop(options.passages)]
+        sets["documents, titles hidden"] = [data.multihop(options.passages, titles=False)]
+        if options.passages is None:
+            sets["documents, single-hop"] = [data.single_hop()]
+    openie = (options.passages or data.folder() / "multihop-dev") / "openie.json"
     results: dict[str, dict[str, object]] = {}
     for name, corpora in sets.items():
         print(f"\n{name}: recall@{'/@'.join(map(str, CUTS))}, {sum(len(one.questions) for one in corpora)} questions")
         spaces = [corpus.name for corpus in corpora]
         with filled(corpora, Settings(precision=options.precision)) as memory:
             for what, change in LEFT_OUT.items() if options.ablation else [("as it is", {})]:
-                results.setdefault(name, {})[what] = result = measure(
-                    memory, corpora, spaces, replace(DEFAULT, **change)
-                )
+                weights = {key: value for key, value in change.items() if key != "route"}
+                result = measure(memory, corpora, spaces, replace(DEFAULT, **weights), change.get("route"))
+                results.setdefault(name, {})[what] = result
                 line(what, result)
+            if openie.exists() if name.startswith("documents") else options.locomo is None:
+                extra_keys(memory, corpora, openie)
+                results[name]["with what a model read"] = result = measure(memory, corpora, spaces)
+                line("with what a model read as extra keys", result)
         with filled(corpora, Settings(embedder="none")) as memory:
             results[name]["no embedder"] = result = measure(memory, corpora, spaces)
             line("no embedder", result)

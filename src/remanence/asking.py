@@ -27,13 +27,18 @@ Recall = Callable[..., Hits]
 _PAIRS = 5  # pairs that are compared with a question
 
 
+def _current(where: dict[str, Any]) -> dict[str, Any]:
+    """Answers come from the current view, unless the caller says otherwise or asks about an earlier time."""
+    return {"current": where.get("as_of") is None} | where
+
+
 def ask(
     rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Answer:
     """See `Memory.ask`."""
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         return known
-    hits = recall(question, k=k, **where)
+    hits = recall(question, k=k, **_current(where))
     return _noted(answer(question, hits, **_options(rooms, method, budget, where)), hits)
 
 
@@ -45,7 +50,7 @@ def ask_stream(
         yield known.text
         yield known
         return
-    hits = recall(question, k=k, **where)
+    hits = recall(question, k=k, **_current(where))
     for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
         yield _noted(piece, hits) if isinstance(piece, Answer) else piece
 

@@ -63,7 +63,7 @@ def pair(
     note = f"paired/{maker}/{'' if space is None else space}"
     after = int(store.note(note) or 0)
     total = store.counts()["versions"]
-    done, failures, previous = Paired(), dict[str, RemanenceError](), None
+    done, failures, previous, tried = Paired(), dict[str, RemanenceError](), None, 0
     while not stop() and (some := store.numbered(after, _STEP)):
         drafts: list[tuple[MemCube, str]] = []
         for _, cube in some:
@@ -82,13 +82,15 @@ def pair(
                 failures[cube.id] = error
             drafts += [(cube, qa_text(one.question, one.answer)) for one in found]
             previous = cube
+            done = replace(done, cubes=done.cubes + 1)
         new = _commit(store, embed, drafts, maker)
         after = some[-1][0]
-        done = replace(done, cubes=done.cubes + len(some), pairs=done.pairs + new, failures=failures)
+        done = replace(done, pairs=done.pairs + new, failures=failures)
+        tried += len(some)
         if not failures:  # else the next call begins where the first failure was; what is there is not made twice
             store.set_note(note, str(after))
         if progress:
-            progress(min(done.cubes, total), total)
+            progress(min(tried, total), total)
     return done
 
 

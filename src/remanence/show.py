@@ -22,9 +22,14 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from remanence.cubes import Hits, MemCube, Page
+from remanence.calibration import Fitted
+from remanence.conflicts import Conflict
+from remanence.cubes import Answer, Cost, Hits, MemCube, Page
+from remanence.errors import RemanenceError
 from remanence.forget.pipeline import Erasure
 from remanence.models.shelf import ModelStatus
+from remanence.pairing import Paired
+from remanence.reading import Read
 from remanence.stats import Stats
 from remanence.store.protocol import Checked
 
@@ -67,7 +72,77 @@ def hits(found: Hits) -> RenderableType:
             blocks.append(_under(Text(f"why: {strongest}", "dim")))
     if not found:
         blocks.append(Text("Nothing was found."))
+    if found and found.routed is not None:
+        blocks.append(Text(f"looked up by {line(str(found.routed))}", "dim"))
     return Group(*blocks, *(Text(f"note: {line(note)}", "yellow") for note in found.notes))
+
+
+def piece(text: str) -> None:
+    """A piece of an answer while it is written."""
+    sys.stdout.write(clean(text))
+    sys.stdout.flush()
+
+
+def answer(found: Answer, *, streamed: bool = False) -> RenderableType:
+    """The answer, then what each sentence rests on; or that there is none."""
+    blocks: list[RenderableType] = [Text()] if streamed else []
+    if found.abstained:
+        blocks.append(Text("The memory does not say.", "bold"))
+    elif not streamed or found.removed:
+        blocks.append(Text(clean(found.text), "bold"))
+    blocks += [
+        _under(Text.assemble((f"[{one.sentence + 1}] ", "dim"), f"“{line(one.quote)}”  ", (one.cube_id, "dim")))
+        for one in found.citations
+    ]
+    spent = f", {found.cost.prompt_tokens + found.cost.completion_tokens:,} tokens" if found.cost.calls else ""
+    blocks.append(Text(f"{found.method}, confidence {found.confidence:.2f}{spent}", "dim"))
+    return Group(*blocks, *(Text(f"note: {line(note)}", "yellow") for note in found.notes))
+
+
+def read(done: Read) -> RenderableType:
+    """What came of extraction."""
+    return _outcome(
+        f"{done.read:,} memories read, {done.waiting:,} waiting, {done.missing:,} unknown to the file",
+        done.failures,
+        done.cost,
+    )
+
+
+def paired(done: Paired) -> RenderableType:
+    """What came of making pairs."""
+    return _outcome(f"{done.pairs:,} new pairs from {done.cubes:,} memories", done.failures, done.cost)
+
+
+def _outcome(summary: str, failures: Mapping[str, RemanenceError], cost: Cost) -> RenderableType:
+    rows: list[RenderableType] = [Text(summary)]
+    if cost.calls or cost.cached:
+        tokens = cost.prompt_tokens + cost.completion_tokens
+        rows.append(
+            Text(
+                f"{cost.calls:,} calls, {cost.cached:,} from the cache, {tokens:,} tokens, price {cost.price:.4f}",
+                "dim",
+            )
+        )
+    rows += [Text(f"failed: {cube_id}: {line(str(error))}", "red") for cube_id, error in failures.items()]
+    return Group(*rows)
+
+
+def conflicts(found: Sequence[Conflict]) -> RenderableType:
+    """Both sides of each contradiction."""
+    blocks: list[RenderableType] = []
+    for one in found:
+        blocks.append(Text(f"{line(one.subject)} {line(one.relation)}", "bold"))
+        for side in (one.first, one.second):
+            said = f"{'not ' if side.denied else ''}{line(side.value)}"
+            blocks.append(_under(Text.assemble(f"{said}: “{line(side.cube.text)}”  ", (side.cube.id, "dim"))))
+    return Group(*blocks) if blocks else Text("Nothing contradicts anything.")
+
+
+def fitted(found: Fitted) -> RenderableType:
+    """What the gate is worth on the questions it was fitted to."""
+    rows = [(f"recall@10, {name}", f"{value:.3f}") for name, value in found.recall.items()]
+    rows += [(f"not looked up, {name}", f"{value:.3f}") for name, value in found.withheld.items()]
+    return Group(Text(f"{found.questions:,} questions, {found.answerable:,} with an answer"), pairs(rows))
 
 
 def page(found: Page) -> RenderableType:

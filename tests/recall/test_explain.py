@@ -27,6 +27,7 @@ CHANNELS = {
     "about": r"is about what the question names",
     "latest": r"newer than \d+% of the span, and the question asks for now",
     "session": r"its session, or itself, is (?:on|off) the topic",
+    "graph": r"reached from rome \(\d+\.\d% of the walk\)",
 }
 
 
@@ -60,7 +61,11 @@ def test_a_search_ranks_all_candidates_by_its_own_value(found, channel):
 
 def test_priors_have_no_rank(found):
     reasons = [reason for hits in found for hit in hits for reason in hit.why.reasons]
-    assert {reason.channel for reason in reasons if reason.rank is None} == CHANNELS.keys() - {"words", "meaning"}
+    assert {reason.channel for reason in reasons if reason.rank is None} == CHANNELS.keys() - {
+        "words",
+        "meaning",
+        "graph",
+    }
 
 
 def test_every_channel_says_its_value_in_words(found):

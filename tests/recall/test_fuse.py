@@ -100,10 +100,9 @@ def test_the_best_of_each_search_are_candidates_within_each_priors_reach_too(cro
     seen, asked = view(crowd), query(f"a red fox or a dog {reach}")
     profile, mask = Profile(pool=size), np.ones(240, bool)
     mask[::7] = False
-    searches = dict.fromkeys(["words", "meaning"])
     chance = np.random.default_rng(size)
-    searches = {name: chance.random(240, np.float32) for name in searches}
-    pool = fuse.candidates(seen, analyse(asked, seen), mask, list(searches.values()), profile)
+    searches = {name: chance.random(240, np.float32) for name in ("words", "meaning")}
+    pool = fuse.candidates(seen, analyse(asked, seen), mask, fuse.Searches(**searches), profile)
     assert np.all(np.diff(pool) > 0)
     assert mask[pool].all()
     cubes = crowd._store.fetch("default", seen.seq.tolist())
@@ -116,7 +115,8 @@ def test_the_best_of_each_search_are_candidates_within_each_priors_reach_too(cro
 def test_a_small_scope_is_taken_whole(crowd, query, view):
     seen, mask = view(crowd), np.zeros(240, bool)
     mask[[3, 5, 200]] = True
-    pool = fuse.candidates(seen, analyse(query("fox"), seen), mask, [np.ones(240, np.float32)], Profile(pool=3))
+    found = fuse.Searches(words=np.ones(240, np.float32))
+    pool = fuse.candidates(seen, analyse(query("fox"), seen), mask, found, Profile(pool=3))
     assert pool.tolist() == [3, 5, 200]
 
 

@@ -98,3 +98,47 @@ def test_a_merge_during_a_lookup_loses_nothing_and_doubles_nothing():
     found.armed = True
     assert held(found, 1) == {0: 1, 1: 1, 2: 2}
     assert not vars(found).get("armed"), "the merge came"
+
+
+@given(
+    batches, st.sampled_from([0, 2, 99]), st.sampled_from([0, 255]), st.lists(st.sampled_from([*TERMS, 5]), max_size=9)
+)
+def test_many_terms_at_once_are_each_one_by_itself(some, tail, large, asked):
+    """With all in the base, all in the dictionary, or some in each; terms in any order, also twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings, "_TAIL", tail)
+        patch.setattr(postings, "_LARGE", large)
+        found, slot = Postings(), 0
+        for texts, settles in some:
+            found.extend(slot, [pack_terms(terms) for terms in texts])
+            slot += len(texts)
+            if settles:
+                found.settle()
+        owners, slots, counts = found.many(np.array(asked, np.int64))
+        for place, term in enumerate(asked):
+            single, times = found.of(term)
+            own = owners == place
+            assert slots[own].tolist() == single.tolist()
+            assert counts[own].tolist() == times.tolist()
+        assert len(owners) == len(slots) == len(counts) == sum(len(found.of(term)[0]) for term in asked)
+
+
+def test_many_with_a_base_and_a_tail_by_hand():
+    found = Postings()
+    found.extend(0, [pack_terms([1, 1, 2])])
+    found._merge()
+    found.extend(1, [pack_terms([2, 3])])
+    owners, slots, counts = found.many(np.array([3, 2, 9, 1]))
+    assert sorted(zip(owners.tolist(), slots.tolist(), counts.tolist(), strict=True)) == [
+        (0, 1, 1), (1, 0, 1), (1, 1, 1), (3, 0, 2),
+    ]  # fmt: skip
+
+
+def test_many_during_a_merge_loses_nothing_and_doubles_nothing():
+    found = _MergedMeanwhile()
+    found.extend(0, [pack_terms([1])])
+    found._merge()
+    found.extend(1, [pack_terms([1]), pack_terms([4])])
+    found.armed = True
+    owners, slots, _ = found.many(np.array([1, 4]))
+    assert sorted(zip(owners.tolist(), slots.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 2)]

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remanence import Memory
-from remanence.cubes import Kind
+from remanence import Memory, reading
+from remanence.cubes import Extraction, Fact, Kind
 from remanence.recall import naive
 from remanence.recall.dense import dense
 from remanence.recall.lexical import bm25f
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.select import select
 from remanence.settings import Settings
+from remanence.write.openie import CachedExtractor, Passage
 
 START = datetime(2023, 1, 2, 9, tzinfo=UTC)
 WORDS = ["car", "cars", "red", "blue", "bus", "house", "moved", "bought", "went", "garden", "rose", "tea", "will", "mark", "Rome", "York", "Ann", "Bob", "yesterday", "recently", "in_May", "on_5_June_2023", "last_week", "in_2022", "since_March"]  # fmt: skip
@@ -69,7 +70,14 @@ filters = st.fixed_dictionaries(
 narrow = st.builds(lambda some, keep: {name: some[name] for name in list(some)[:keep]}, filters, st.integers(0, 2))
 questions = st.builds(lambda start, words: f"{start} {words}", st.sampled_from(ASKING), some_words | st.just(""))
 asks = st.tuples(st.just("ask"), questions.filter(str.strip), narrow)
-steps = st.lists(st.one_of(adds, asks, corrections, erasures, adds, asks), max_size=8)
+named = st.sampled_from(["Ann", "Rome", "New York", "car", "Red Car", "the Garden House", "2022"])
+facts = st.builds(Fact, named, st.sampled_from(["lives in", "owns"]), named)
+extractions = st.builds(
+    Extraction, st.lists(named, max_size=3).map(tuple), st.lists(facts, max_size=3).map(tuple),
+    st.lists(some_words, max_size=2).map(tuple), maybe(named),
+)  # fmt: skip
+readings = st.tuples(st.just("read"), st.lists(maybe(extractions), min_size=1, max_size=4))
+steps = st.lists(st.one_of(adds, asks, corrections, erasures, readings, adds, asks), max_size=8)
 
 
 def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
@@ -81,6 +89,12 @@ def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
                 memory._encoding.documents = lambda _: None  # as if there had been no embedder
             memory.add(some, **place)
             vars(memory._encoding).pop("documents", None)
+        case ("read", some):
+            cubes = memory.list(limit=1000)
+            found = [(cube, some[place % len(some)]) for place, cube in enumerate(cubes)]
+            extractor = CachedExtractor([Passage(cube.text, cube.about or "", one) for cube, one in found if one])
+            embedded = any(keys.vector for _, keys in memory._store.everything("default"))
+            reading.read(memory._store, extractor, memory._encoding.documents if embedded else lambda _: None)
         case (verb, *_):
             ids = [cube.id for cube in memory.list(limit=1000)]
             if ids and verb == "correct":
@@ -97,7 +111,7 @@ def test_the_fast_path_says_what_the_twin_says_whatever_happened_before(agree, f
             _take(memory, step, agree)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     adds,
     steps,
@@ -107,6 +121,8 @@ def test_the_fast_path_says_what_the_twin_says_whatever_happened_before(agree, f
             Profile(session=3, session_best=1),
             Profile(b=1, k1=2, words_next=2),
             Profile(asking=0, date_days=100, alone=1),
+            Profile(tolerance=1e-12, rounds=60, about_edge=1, relation=2, read_edge=0.5, damping=0.85),
+            Profile(tolerance=1e-12, rounds=60, sequence=1, repeated=1, facts=2, facts_cut=0, facts_share=0.5),
         ]
     ),
 )

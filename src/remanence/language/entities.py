@@ -116,7 +116,7 @@ def _worth(name: str) -> bool:
     words = name.split()
     if not words or len(words) > _LONGEST:
         return False
-    return len(words) > 1 or (len(name) >= _LETTERS and name not in _OPENING)
+    return not _OPENING.issuperset(words) and (len(words) > 1 or len(name) >= _LETTERS)
 
 
 def _capitalised(text: str) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _end(tokens: list[str], at: int) -> int:
     end = at + 1
     while end < len(tokens) and not tokens[end - 1].endswith("."):
         look = end
-        while look < len(tokens) and look - end < 2 and tokens[look].lower() in _INSIDE and tokens[look][0].islower():
+        while look < len(tokens) and look - end < 2 and tokens[look] in _INSIDE:
             look += 1
         if look >= len(tokens) or not (tokens[look][0].isupper() or tokens[look][0].isdigit()):
             break

@@ -17,6 +17,8 @@ from remanence.recall.profile import Profile
 from remanence.recall.view import NOBODY, Mask, View
 
 Scores = NDArray[np.float32]
+_ROUNDING = 1e-6  # share of the largest value: below it float32 sums of the same numbers differ by their order
+_DIGITS, _MASS_DIGITS = 5, 12  # of closeness, of mass: what differs beyond them differs by rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def associate(
     slots, closeness = _passages(base, mask, profile)
     walk = push(
         lambda some: view.graph.neighbours(some, view, mask, profile),
-        size + len(view), np.concatenate([nodes, size + slots]), np.concatenate([weights, share * closeness]),
+        view.graph.degrees, np.concatenate([nodes, size + slots]), np.concatenate([weights, share * closeness]),
         damping=profile.damping, tolerance=profile.tolerance, rounds=profile.rounds,
     )  # fmt: skip
     return Association(walk.mass[size:], tuple(names), tuple(facts), walk.left)
@@ -83,7 +85,8 @@ def _passages(base: Scores, mask: Mask, profile: Profile) -> tuple[NDArray[np.in
         inside = inside[np.argpartition(base[inside], len(inside) - profile.seeds)[-profile.seeds :]]
     closeness = (base[inside] - base[inside].min()).astype(np.float64)
     total = closeness.sum()
-    above = closeness / total if total > 0 else np.full(len(inside), 1 / len(inside))
+    alike = closeness.max() <= _ROUNDING * float(np.abs(base[inside]).max(initial=1.0))
+    above = np.full(len(inside), 1 / len(inside)) if alike else closeness / total
     some = above > 0
     return inside[some].astype(np.int64), above[some]
 
@@ -98,18 +101,20 @@ def reordered(
 ) -> NDArray[np.floating]:
     """New scores for some slots: the old ones dealt out again, the best to the slot where the walk is found most.
 
-    So the walk orders texts among themselves, and leaves them comparable with the conversation around them.
+    So the walk orders texts among themselves, and leaves them comparable with the conversation around them. Of two that it
+    finds as often the one with the better old score comes first, then the one first written.
     """
-    mass = found.mass[slots] * profile.repeated ** _repetitions(view.about[slots], base[slots])
-    order = np.lexsort((slots, -scores, -mass))
+    age = view.root[slots]
+    mass = found.mass[slots] * profile.repeated ** _repetitions(view.about[slots], base[slots], age)
+    order = np.lexsort((age, -scores.round(_DIGITS), -mass.round(_MASS_DIGITS)))
     dealt = np.empty(len(slots))
     dealt[order] = np.sort(scores)[::-1]
     return dealt
 
 
-def _repetitions(about: NDArray[np.int32], base: Scores) -> NDArray[np.int64]:
+def _repetitions(about: NDArray[np.int32], base: Scores, age: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each text, how many about the same entity are closer to the question."""
-    order = np.lexsort((-base, about))
+    order = np.lexsort((age, -base.astype(np.float64).round(_DIGITS), about))
     ordered = about[order]
     firsts = np.flatnonzero(np.diff(ordered, prepend=NOBODY - 1))
     places = np.arange(len(ordered)) - np.repeat(firsts, np.diff(np.append(firsts, len(ordered))))

@@ -86,13 +86,23 @@ def fuse(view: View, asked: Asked, mask: Mask, searches: Searches, profile: Prof
 
 
 def _statements(searches: Searches, pool: NDArray[np.intp], profile: Profile) -> Iterator[Channel]:
-    for values, weight, words in (
-        (searches.statement_words, profile.statement_words, "words match what a model wrote about it"),
-        (searches.statement_meaning, profile.statement_meaning, "close to what a model wrote about it"),
+    for name, values, weight, words in (
+        (
+            "statement words",
+            searches.statement_words,
+            profile.statement_words,
+            "words match what a model wrote about it",
+        ),
+        (
+            "statement meaning",
+            searches.statement_meaning,
+            profile.statement_meaning,
+            "close to what a model wrote about it",
+        ),
     ):
         if values is not None:
             said = f"{words}, {{:.2f}}".format
-            yield Channel("statements", values[pool], weight * zscore(values[pool]), ranked=True, words=said)
+            yield Channel(name, values[pool], weight * zscore(values[pool]), ranked=True, words=said)
 
 
 def _graph(

@@ -7,6 +7,7 @@ it: nothing is stored that could outlive the cube it came from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ class Graph:
         self.slots_of = Postings()
         """Name → slots; also those that only a reading names."""
         self._starts, self._ids, self._marks = Column(np.int64), Column(np.int32), Column(np.uint8)
+        self._popularity = Column(np.int32)
         self._read = {name: Column(np.int64) for name in ("slot", "id", "mark")}
         self._links = {name: Column(np.int64) for name in ("slot", "subject", "value")}
         self.facts = Rows()
@@ -118,9 +120,11 @@ class Graph:
 
     def view(self) -> GraphView:
         """The graph as of now."""
+        starts = np.append(self._starts.view(), len(self._ids.view()))
+        self._popularity.extend(np.zeros(len(self.names) - len(self._popularity.view()), np.int32))
         return GraphView(
-            size=len(self.names), names=self.names, slots_of=self.slots_of, facts=self.facts,
-            starts=np.append(self._starts.view(), len(self._ids.view())), ids=self._ids.view(), marks=self._marks.view(),
+            size=len(self.names), degrees=np.concatenate([self._popularity.view(), np.diff(starts)]), names=self.names, slots_of=self.slots_of, facts=self.facts,
+            starts=starts, ids=self._ids.view(), marks=self._marks.view(),
             read=self._read_edges, relations=self._link_edges,
             links=tuple(column.view() for column in self._links.values()),
         )  # fmt: skip
@@ -133,11 +137,13 @@ class Graph:
     @property
     def nbytes(self) -> int:
         """Bytes of arrays held."""
-        columns = (self._starts, self._ids, self._marks, *self._read.values(), *self._links.values())
+        columns = (self._starts, self._ids, self._marks, self._popularity, *self._read.values(), *self._links.values())
         return sum(column.nbytes for column in columns) + self.names.nbytes + self.slots_of.nbytes + self.facts.nbytes
 
     def _post(self, first_slot: int, ids: Ids, marks: Marks, sizes: NDArray[np.int64]) -> None:
         """Turn the lists around: for each name, where it is mentioned."""
+        self._popularity.extend(np.zeros(len(self.names) - len(self._popularity.view()), np.int32))
+        np.add.at(self._popularity.view(), ids, 1)
         packed = np.empty(len(ids), _PAIR)
         packed["term"], packed["count"] = ids, marks
         ends = np.cumsum(sizes)
@@ -154,6 +160,8 @@ class GraphView:
 
     size: int
     """Names; the node of slot s is `size + s`."""
+    degrees: NDArray[np.int64]
+    """Mentions of every node, shape (size + n,), in and out of scope: what a push from it costs."""
     names: Registry
     slots_of: Postings
     facts: Rows
@@ -216,8 +224,14 @@ class GraphView:
 
 def _weight(marks: Marks, profile: Profile) -> Mass:
     """ln(1 + mentions), more for what the text is about."""
-    once = np.log1p(marks & _COUNT)
-    return once * np.where(marks & ABOUT, profile.about_edge, 1.0) * np.where(marks & READ, profile.read_edge, 1.0)
+    return _weights(profile.about_edge, profile.read_edge)[marks]
+
+
+@lru_cache(maxsize=16)
+def _weights(about: float, read: float) -> Mass:
+    """The weight of each of the 256 marks that there can be."""
+    marks = np.arange(256)
+    return np.log1p(marks & _COUNT) * np.where(marks & ABOUT, about, 1.0) * np.where(marks & READ, read, 1.0)
 
 
 def _sorted(sources: NDArray[np.int64], targets: NDArray[np.int64], marks: Marks, owners: NDArray[np.int64]) -> Edges:

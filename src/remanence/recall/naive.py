@@ -11,22 +11,26 @@ import math
 import operator
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube, posix
 from remanence.language import dates, names, tokens
 from remanence.language.keys import unpack_windows
 from remanence.language.topics import Topics
+from remanence.recall import naive_graph
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
+from remanence.store.protocol import Reading
 
 _DAY, _VAGUE = 86400.0, 62 * 86400.0  # a stored date longer than that says little
 _ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # not names
 _SAME = 1e-6  # values this close, or within this share of the largest, differ by rounding only
 
 Entries = Iterable[tuple[MemCube, Keys]]
+Readings = Mapping[tuple[str, int], Reading]
+"""What models read, by id and version."""
 Thread = tuple[str | None, ...]
 
 
@@ -40,6 +44,8 @@ class _Turn:
     dated: bool  # False where `observed` is only when a document was stored
     terms: dict[int, int]
     vector: Sequence[float]  # empty where there is none
+    mentions: dict[int, int]
+    reading: Reading | None
     previous: _Turn | None = None
     following: _Turn | None = None
 
@@ -55,6 +61,8 @@ class Parts:
     words: list[float] | None
     meaning: list[float] | None
     contributions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    worths: list[float] | None = None
+    """What the walk orders documents by; None where there was no walk."""
 
     def scores(self) -> list[float]:
         """The fused scores; empty like `contributions`."""
@@ -62,10 +70,14 @@ class Parts:
 
 
 def search(
-    entries: Entries, query: Query, vector: Sequence[float] | None, profile: Profile = DEFAULT
+    entries: Entries,
+    query: Query,
+    vector: Sequence[float] | None,
+    profile: Profile = DEFAULT,
+    readings: Readings | None = None,
 ) -> list[tuple[MemCube, float]]:
     """Every cube in scope with its score, best first, ties to the memory first written; `vector` is that of `sought`."""
-    found = parts(entries, query, vector, profile)
+    found = parts(entries, query, vector, profile, readings)
     return sorted(zip(found.cubes, found.scores(), strict=bool(found.contributions)), key=lambda pair: -pair[1])
 
 
@@ -74,17 +86,25 @@ def sought(entries: Entries, query: Query) -> str:
     return _named([cube for cube, _ in entries], query).rest
 
 
-def parts(entries: Entries, query: Query, vector: Sequence[float] | None, profile: Profile = DEFAULT) -> Parts:
+def parts(
+    entries: Entries,
+    query: Query,
+    vector: Sequence[float] | None,
+    profile: Profile = DEFAULT,
+    readings: Readings | None = None,
+) -> Parts:
     """Every channel over every cube in scope."""
-    turns = _turns(entries)
+    turns = _turns(entries, readings or {})
     scope = [turn for turn in turns if _in_scope(turn, query)]
     for turn in scope:  # what is out of scope does not speak through its neighbours either
         turn.previous = turn.previous if turn.previous and _in_scope(turn.previous, query) else None
         turn.following = turn.following if turn.following and _in_scope(turn.following, query) else None
+    vector = vector if any(turn.vector for turn in scope) else None
     asked = _analyse(turns, query)
     words, meaning = _words(scope, asked.terms, profile), _meaning(scope, vector, profile)
+    written = _statements(scope, asked.terms, vector, profile)
     found = Parts([turn.cube for turn in scope], words, meaning)
-    if words is None and meaning is None and not (asked.windows or asked.topics or asked.speaker):
+    if words is None and meaning is None and not (written or asked.windows or asked.topics or asked.speaker):
         return found
     if words is not None:
         weight = profile.alone if meaning is None else profile.words
@@ -93,19 +113,25 @@ def parts(entries: Entries, query: Query, vector: Sequence[float] | None, profil
         weight = profile.alone if words is None else profile.meaning
         zs = iter(_zscores([value for value, turn in zip(meaning, scope, strict=True) if turn.vector]))
         found.contributions["meaning"] = [weight * next(zs) if turn.vector else 0.0 for turn in scope]
+    found.contributions.update(written)
     found.contributions.update(_priors(scope, asked, profile))
     if (lift := _session_lift(scope, found.scores(), profile)) is not None:
         found.contributions["session"] = lift
-    return found
+    worths = _worths(scope, query.question, vector, words if meaning is None else meaning, profile)
+    if worths is not None:
+        found.contributions["graph"] = _reordered(scope, worths, found.scores())
+    return replace(found, worths=worths)
 
 
-def _turns(entries: Entries) -> list[_Turn]:
+def _turns(entries: Entries, readings: Readings) -> list[_Turn]:
     """All versions, by memory in the order of first writing; the current ones know their neighbours."""
     memories: dict[str, list[_Turn]] = defaultdict(list)
     for cube, keys in entries:
-        said, vector = cube.provenance.observed_at, [value for (value,) in struct.iter_unpack("<e", keys.vector or b"")]
+        said, vector = cube.provenance.observed_at, _floats(keys.vector)
         observed, dated = posix(said or cube.valid_from), said is not None or cube.provenance.role != "document"
-        memories[cube.id].append(_Turn(cube, keys, observed, dated, tokens.unpack_terms(keys.terms), vector))
+        terms, mentions = tokens.unpack_terms(keys.terms), tokens.unpack_terms(keys.mentions or b"")
+        reading = readings.get((cube.id, cube.version))
+        memories[cube.id].append(_Turn(cube, keys, observed, dated, terms, vector, mentions, reading))
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
     for turn in turns:
@@ -171,6 +197,10 @@ def _named(cubes: Sequence[MemCube], query: Query) -> names.Naming:
     return names.named(query.question, {name for name in authors if name is not None and name not in _ROLES})
 
 
+def _floats(packed: bytes | None) -> list[float]:
+    return [value for (value,) in struct.iter_unpack("<e", packed or b"")]
+
+
 def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> list[float] | None:
     """BM25F of each turn, with its neighbours' words as weaker fields; None where no turn in scope has any of the words."""
     before, after = profile.words_previous, profile.words_next
@@ -189,15 +219,94 @@ def _words(scope: Sequence[_Turn], asked: Sequence[int], profile: Profile) -> li
 
 
 def _meaning(scope: Sequence[_Turn], vector: Sequence[float] | None, profile: Profile) -> list[float] | None:
-    """Dot product of each turn, its neighbours' at a discount; None where no turn in scope has a vector."""
-    if vector is None or not any(turn.vector for turn in scope):
+    """Dot product of each turn, its neighbours' at a discount; None without a vector to compare with."""
+    if vector is None:
         return None
 
     def dot(turn: _Turn | None) -> float:
-        return sum(map(operator.mul, vector, turn.vector)) if turn else 0.0
+        return _dot(turn.vector, vector) if turn else 0.0
 
     before, after = profile.meaning_previous, profile.meaning_next
     return [dot(turn) + before * dot(turn.previous) + after * dot(turn.following) for turn in scope]
+
+
+def _statements(
+    scope: Sequence[_Turn], asked: Sequence[int], vector: Sequence[float] | None, profile: Profile
+) -> dict[str, list[float]]:
+    """What models wrote about the turns: BM25 of its words, and the closest vector. Silent where nothing was written."""
+    found: dict[str, list[float]] = {}
+    keys = [tokens.unpack_terms(turn.reading.terms) if turn.reading else {} for turn in scope]
+    some = [terms for terms in keys if terms]
+    mean = sum(sum(terms.values()) for terms in some) / max(len(some), 1)
+    scores = [0.0] * len(scope)
+    for term in asked:
+        df = sum(term in terms for terms in some)
+        idf = math.log(1 + (len(some) - df + 0.5) / (df + 0.5))
+        for place, terms in enumerate(keys):
+            if tf := terms.get(term, 0):
+                norm = profile.k1 * (1 - profile.b + profile.b * sum(terms.values()) / mean)
+                scores[place] += idf * (profile.k1 + 1) * tf / (tf + norm)
+    if any(scores):
+        found["statement words"] = [profile.statement_words * z for z in _zscores(scores)]
+    close = [[_dot(one, vector) for one in _read(turn, vector)[1]] for turn in scope]
+    if any(close):
+        lowest = min(0.0, *(max(one) for one in close if one))
+        values = [max(one, default=lowest) for one in close]
+        found["statement meaning"] = [profile.statement_meaning * z for z in _zscores(values)]
+    return found
+
+
+def _read(turn: _Turn, vector: Sequence[float] | None) -> tuple[list[list[float]], list[list[float]]]:
+    """Vectors of the facts and of the statements that were read out of a turn."""
+    if turn.reading is None or vector is None:
+        return [], []
+    flat, width, facts = _floats(turn.reading.vectors), len(vector), len(turn.reading.links) // 8
+    rows = [flat[at : at + width] for at in range(0, len(flat), width)]
+    return rows[:facts], rows[facts:]
+
+
+def _dot(one: Sequence[float], other: Sequence[float] | None) -> float:
+    return sum(map(operator.mul, one, other or ()))
+
+
+def _stands_alone(turn: _Turn) -> bool:
+    return turn.cube.about is not None or turn.cube.provenance.role == "document"
+
+
+def _worths(
+    scope: Sequence[_Turn], question: str, vector: Sequence[float] | None, base: list[float] | None, profile: Profile
+) -> list[float] | None:
+    """What the walk from the question's names and facts orders documents by; None where there is none to make."""
+    if base is None or not any(map(_stands_alone, scope)):
+        return None
+    places = {id(turn): place for place, turn in enumerate(scope)}
+    texts = [_text(turn, places, vector) for turn in scope]
+    names, facts = naive_graph.linked(question, texts), naive_graph.kept(question, texts, profile)
+    if not (names or facts):
+        return None
+    start = naive_graph.starts(names, facts, texts, base, profile)
+    found = naive_graph.walk(naive_graph.graph(texts, profile), start, profile.damping)
+    mass = [found.get(("text", place), 0.0) for place in range(len(scope))]
+    return naive_graph.worths(mass, base, [turn.cube.about for turn in scope], profile)
+
+
+def _text(turn: _Turn, places: Mapping[int, int], vector: Sequence[float] | None) -> naive_graph.Text:
+    beside = [places[id(one)] for one in (turn.previous, turn.following) if one]
+    if turn.reading is None:
+        return naive_graph.Text(turn.mentions, turn.terms, turn.cube.about, beside=beside)
+    read = naive_graph.names_read(turn.mentions, turn.reading)
+    facts = naive_graph.facts_read(turn.reading, _read(turn, vector)[0], vector)
+    return naive_graph.Text(turn.mentions, turn.terms, turn.cube.about, read, facts, beside)
+
+
+def _reordered(scope: Sequence[_Turn], worths: Sequence[float], scores: Sequence[float]) -> list[float]:
+    """What the walk adds to each score: documents swap theirs, everything else keeps its own."""
+    documents = [place for place, turn in enumerate(scope) if _stands_alone(turn)]
+    dealt = naive_graph.dealt([worths[place] for place in documents], [scores[place] for place in documents])
+    change = [0.0] * len(scope)
+    for place, score in zip(documents, dealt, strict=True):
+        change[place] = score - scores[place]
+    return change
 
 
 def _priors(scope: Sequence[_Turn], asked: _Asked, profile: Profile) -> dict[str, list[float]]:

@@ -29,15 +29,19 @@ class Walk(NamedTuple):
 
 
 def push(
-    neighbours: Neighbours, size: int, seeds: Nodes, weights: Mass, *, damping: float, tolerance: float, rounds: int
-) -> Walk:
+    neighbours: Neighbours, degrees: NDArray[np.integer], seeds: Nodes, weights: Mass, *, damping: float, tolerance: float,
+    rounds: int,
+) -> Walk:  # fmt: skip
     """Walk from distinct `seeds`, which get the start in proportion to `weights`, going on with probability `damping`.
 
-    A node pushes while its residual is above `tolerance`; at most `rounds` rounds are made.
+    A node pushes while its residual is above `tolerance` times its degree, so that one with thousands of neighbours waits
+    until each of them gets something worth having. `degrees`, shape (nodes,), say only what a push costs; they need not be
+    exact. At most `rounds` rounds are made.
     """
-    residual, mass = np.zeros(size), np.zeros(size)
+    residual, mass = np.zeros(len(degrees)), np.zeros(len(degrees))
+    least = tolerance * np.maximum(degrees, 1)
     residual[seeds] = weights / weights.sum()
-    frontier = seeds[residual[seeds] > tolerance]
+    frontier = seeds[residual[seeds] > least[seeds]]
     for _ in range(rounds):
         if not len(frontier):
             break
@@ -48,5 +52,5 @@ def push(
         mass[frontier] += np.where(degree > 0, (1 - damping) * moving, moving)
         share = np.divide(damping * moving, degree, out=np.zeros(len(frontier)), where=degree > 0)
         np.add.at(residual, target, weight * share[owner])
-        frontier = np.flatnonzero(residual > tolerance)
+        frontier = np.flatnonzero(residual > least)
     return Walk(mass, float(residual.sum()))

@@ -59,7 +59,7 @@ class Profile:
     sequence: float = 0.0
     """Graph: weight of the edge between neighbouring turns. Conversations gain nothing from it."""
     damping: float = 0.5
-    tolerance: float = 2e-6
+    tolerance: float = 5e-7
     rounds: int = 12
     """Personalised PageRank: the chance to go on, the residual below which a node waits, and the most rounds."""
     seeds: int = 100

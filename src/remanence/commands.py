@@ -1,0 +1,297 @@
+"""The commands of the command line: one small function each.
+
+A command returns an `Answer`: data for `--json`, and a view for people that is only built when it is wanted. Everything
+else that is said (progress, notes, errors) goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from remanence import cubes, show
+from remanence.cubes import DEFAULT_SPACE, Hit
+from remanence.errors import InputError, NotAStoreError, UnreadableFileError
+from remanence.forget.pipeline import Erasure
+from remanence.memory import Memory
+from remanence.pairing import Paired
+from remanence.settings import Settings
+
+_SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
+
+Args = argparse.Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command has to say."""
+
+    data: Mapping[str, Any]
+    view: Callable[[], RenderableType]
+    code: int = 0
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def add(args: Args) -> Answer:
+    content = _messages(args)
+    with _opened(args, create=True) as memory, show.Bar("messages") as bar:
+        ids = memory.add(content, **_scope(args), source=args.source, idempotency_key=args.key, progress=bar)
+    return Answer({"ids": ids}, lambda: show.plain(*ids))
+
+
+def _messages(args: Args) -> Any:
+    single = {name: value for name in _SINGLE if (value := getattr(args, name))}
+    if args.jsonl is None:
+        if args.text is None:
+            raise InputError("There is no text to add.", "Pass a text, - for standard input, or --jsonl FILE.")
+        return {"content": _text(args.text), **single, "meta": _meta(args.meta)}
+    if args.text is not None or single:
+        names = ", ".join(f"--{name}" for name in single) or "A text"
+        raise InputError(f"{names} cannot go with --jsonl.", "Put it into the messages of the file.")
+    return list(_json_lines(args.jsonl))
+
+
+def _json_lines(name: str) -> Iterator[Any]:
+    for number, line in enumerate(_read(name).split("\n"), 1):
+        try:
+            if line.strip():
+                yield json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableFileError(f"{name}, line {number} is not JSON: {error}.", "Nothing was added.") from error
+
+
+def ingest(args: Args) -> Answer:
+    found: list[dict[str, Any]] = []
+    with _opened(args, create=True) as memory, show.Bar("messages") as bar:
+        for path in args.paths:
+            bar.begin(path)
+            ids = memory.ingest(path, **_scope(args), skip_unreadable=args.skip_unreadable, progress=bar)
+            found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
+    lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
+    lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
+    return Answer({"paths": found}, lambda: show.plain(*lines))
+
+
+def correct(args: Args) -> Answer:
+    with _opened(args) as memory:
+        cube = memory.correct(args.id, _text(args.text), space=args.space, time=args.time)
+    return Answer(cube.to_json(), lambda: show.cube(cube))
+
+
+def forget(args: Args) -> Answer:
+    with _opened(args) as memory:
+        if not args.yes and not _confirmed([memory.get(one, space=args.space).text for one in args.ids]):
+            return Answer(asdict(Erasure((), 0, 0)), lambda: show.plain("Nothing was erased."), 1)
+        done = memory.forget(args.ids, space=args.space)
+    return Answer(asdict(done), lambda: show.erasure(done))
+
+
+def _confirmed(texts: Sequence[str]) -> bool:
+    if not sys.stdin.isatty():
+        raise InputError("Nothing was erased: nobody is here to confirm it.", "Add --yes to erase without being asked.")
+    show.say(*(show.line(text, 70) for text in texts), f"Erase {len(texts)} for good? [y/N] ")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def recall(args: Args) -> Answer:
+    with _opened(args) as memory:
+        hits = memory.recall(
+            _text(args.question), **_scope(args), k=args.k, kinds=args.kind, since=args.since, until=args.until,
+            as_of=args.as_of, now=args.now, meta=_meta(args.meta), explain=not args.no_explain,
+            route=args.route, current=args.current,
+        )  # fmt: skip
+    routed = None if hits.routed is None else asdict(hits.routed)
+    data = {"hits": [_hit(hit) for hit in hits], "notes": list(hits.notes), "routed": routed}
+    return Answer(data, lambda: show.hits(hits))
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {"cube": hit.cube.to_json(), "score": hit.score, "why": [asdict(reason) for reason in hit.why.reasons]}
+
+
+def get(args: Args) -> Answer:
+    with _opened(args) as memory:
+        cube = memory.get(args.id, space=args.space)
+    return Answer(cube.to_json(), lambda: show.cube(cube))
+
+
+def list_(args: Args) -> Answer:
+    with _opened(args) as memory:
+        page = memory.list(**_scope(args), limit=args.limit, after=args.after)
+    return Answer({"cubes": [cube.to_json() for cube in page], "cursor": page.cursor}, lambda: show.page(page))
+
+
+def history(args: Args) -> Answer:
+    with _opened(args) as memory:
+        versions = memory.history(args.id, space=args.space)
+    return Answer({"versions": [cube.to_json() for cube in versions]}, lambda: show.history(versions))
+
+
+def spaces(args: Args) -> Answer:
+    with _opened(args) as memory:
+        counts = dict(memory.stats().by_space)
+    return Answer({"spaces": counts}, lambda: show.spaces(counts))
+
+
+def stats(args: Args) -> Answer:
+    with _opened(args) as memory:
+        stats = memory.stats()
+    return Answer(asdict(stats), lambda: show.stats(stats))
+
+
+def verify(args: Args) -> Answer:
+    with _opened(args) as memory:
+        checked = memory.verify(sample=args.sample)
+    return Answer({"ok": checked.ok, **asdict(checked)}, lambda: show.checked(checked), 0 if checked.ok else 1)
+
+
+def reindex(args: Args) -> Answer:
+    with _opened(args) as memory, show.Bar("versions") as bar:
+        done = memory.reindex(bar)
+    return Answer({"versions": done}, lambda: show.plain(f"{done:,} versions indexed anew"))
+
+
+def backup(args: Args) -> Answer:
+    with _opened(args) as memory:
+        path = memory.backup(args.file)
+    size = path.stat().st_size
+    return Answer({"file": str(path), "bytes": size}, lambda: show.plain(f"{path}: {show.size(size)}"))
+
+
+def export(args: Args) -> Answer:
+    with _opened(args) as memory:
+        count = memory.export(args.file, space=args.only, vectors=args.vectors)
+    return Answer({"file": args.file, "versions": count}, lambda: show.plain(f"{args.file}: {count:,} versions"))
+
+
+def import_(args: Args) -> Answer:
+    with _opened(args, create=True) as memory, show.Bar("versions") as bar:
+        new = memory.import_(args.file, bar)
+    return Answer({"file": args.file, "new": new}, lambda: show.plain(f"{args.file}: {new:,} new versions"))
+
+
+def models(args: Args) -> Answer:
+    from remanence.models import shelf
+
+    settings = Settings.from_environment()
+    if args.action == "list":
+        if args.name:
+            raise InputError(f"list takes no name, but {args.name!r} was given.", "Run: remanence models")
+        found = shelf.present(settings)
+        return Answer({"models": [asdict(one) for one in found]}, lambda: show.models(found))
+    if not args.name:
+        raise InputError("There is no model to fetch.", "Run: remanence models fetch minilm")
+    with show.Bar("bytes", resumes=False) as bar:
+        fetched = shelf.fetch(args.name, settings, bar.download)
+    return Answer(asdict(fetched), lambda: show.models([fetched]))
+
+
+# ── what a model adds ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ask(args: Args) -> Answer:
+    """Streams to a terminal; the checked answer comes at the end."""
+    with _opened(args) as memory:
+        options = {**_scope(args), "as_of": args.as_of, "now": args.now}
+        pieces = memory.ask_stream(_text(args.question), method=args.method, k=args.k, budget=args.budget, **options)
+        streaming = not args.json and sys.stdout.isatty()
+        found = cubes.Answer("", abstained=True)
+        for piece in pieces:
+            if isinstance(piece, cubes.Answer):
+                found = piece
+            elif streaming:
+                show.piece(piece)
+    return Answer(_answer(found), lambda: show.answer(found, streamed=streaming), 0)
+
+
+def _answer(found: cubes.Answer) -> dict[str, Any]:
+    data = asdict(replace(found, used=()))
+    return {**data, "used": [hit.cube.to_json() for hit in found.used]}
+
+
+def extract(args: Args) -> Answer:
+    with _opened(args) as memory, show.Bar("memories") as bar:
+        done = memory.extract(args.extractions, space=args.space, progress=bar)
+    failures = {cube_id: str(error) for cube_id, error in done.failures.items()}
+    data = {**asdict(replace(done, failures={})), "failures": failures}
+    return Answer(data, lambda: show.read(done), 1 if failures else 0)
+
+
+def pair(args: Args) -> Answer:
+    with _opened(args, create=args.pairs is not None) as memory, show.Bar("memories") as bar:
+        done = memory.pair(args.pairs, by=args.by, space=args.space, progress=bar)
+    if not isinstance(done, Paired):
+        new = done.new
+        return Answer({"ids": done, "pairs": new}, lambda: show.plain(f"{new:,} new pairs"))
+    failures = {cube_id: str(error) for cube_id, error in done.failures.items()}
+    data = {**asdict(replace(done, failures={})), "failures": failures}
+    return Answer(data, lambda: show.paired(done), 1 if failures else 0)
+
+
+def conflicts(args: Args) -> Answer:
+    with _opened(args) as memory:
+        found = memory.conflicts(space=args.space or DEFAULT_SPACE)
+    return Answer({"conflicts": [one.to_json() for one in found]}, lambda: show.conflicts(found))
+
+
+def gate(args: Args) -> Answer:
+    with _opened(args) as memory, show.Bar("questions", resumes=False) as bar:
+        fitted = memory.calibrate(args.labelled, space=args.space or DEFAULT_SPACE, progress=bar)
+    return Answer(asdict(fitted), lambda: show.fitted(fitted))
+
+
+# ── what commands share ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _opened(args: Args, *, create: bool = False) -> Memory:
+    location = str(args.store)
+    named = location == ":memory:" or "://" in location
+    if not (create or named or Path(location).exists()):
+        raise NotAStoreError(f"There is no store at {location}.", 'Begin one: remanence add "…", or use --store.')
+    return Memory(location)
+
+
+def _scope(args: Args) -> dict[str, Any]:
+    found = {name: getattr(args, name) for name in ("space", "user", "agent", "session")}
+    return found if found["space"] is not None else {**found, "space": DEFAULT_SPACE}
+
+
+def _meta(items: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE; a value that is a JSON number, text in quotes, true, false or null is taken as that, all else as text."""
+    meta: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise InputError(f"--meta is {item!r}.", "Write KEY=VALUE.")
+        try:
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            parsed = value
+        meta[key] = value if isinstance(parsed, list | dict) else parsed
+    return meta
+
+
+def _text(argument: str) -> str:
+    return _read("-").removesuffix("\n").removesuffix("\r") if argument == "-" else argument
+
+
+def _read(name: str) -> str:
+    try:
+        return (sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = "Standard input" if name == "-" else name
+        raise UnreadableFileError(f"{where} is not UTF-8 (byte {error.start}).", "Convert it first.") from error
+    except OSError as error:
+        raise UnreadableFileError(f"{name} cannot be opened: {error.strerror}.", "Check its path.") from error
