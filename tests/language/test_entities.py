@@ -16,7 +16,7 @@ from remanence.language.topics import normalised
 
 
 def names(text, title=None):
-    return {mention.name: mention.count for mention in mentions(text, title)}
+    return {mention.name: mention.times for mention in mentions(text, title)}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_same_name_ten_thousand_times_is_one():
     )
 )
 def test_packed_mentions_unpack_to_what_they_were(some):
-    expected = {name_hash(one.name): min(one.count, 63) | (ABOUT if one.about else 0) for one in some}
+    expected = {name_hash(one.name): min(one.times, 63) | (ABOUT if one.about else 0) for one in some}
     packed = pack_mentions(some)
     assert len(packed) == 5 * len(expected)
     found = unpack_terms(packed)
@@ -182,7 +182,7 @@ strange = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(
 def test_any_text_has_names_that_are_normalised_and_can_be_packed(text, title):
     text, title = (one and one.encode("utf-8", "ignore").decode() for one in (text, title))  # as `add` lets them in
     found = mentions(text, title)
-    assert all(one.name == normalised(one.name) and one.name and one.count for one in found)
+    assert all(one.name == normalised(one.name) and one.name and one.times for one in found)
     assert len({one.name for one in found}) == len(found) <= 512
     assert len(unpack_terms(pack_mentions(found))) == len({name_hash(one.name) for one in found})
     for at, length, name in spans(text):

@@ -205,7 +205,9 @@ def test_a_correction_takes_its_names_along(memory, same, view):
     assert any(("name", named(seen, "Gina")) in edge for edge in found)
     assert any(("name", named(seen, "Rome")) in edge for edge in found), "it keeps its title"
     read(memory, {"it is Gina now": Extraction((), (Fact("Gina", "met", "Rome"),))})
-    assert (("name", named(seen, "Gina")), ("name", named(seen, "Rome"))) in same(memory)
+    found = same(memory)
+    seen = view(memory)
+    assert (("name", named(seen, "Gina")), ("name", named(seen, "Rome"))) in found
 
 
 @pytest.mark.parametrize("user", ["u", "v"])
@@ -219,6 +221,14 @@ def test_no_edge_leads_through_what_is_out_of_scope(memory, same, view, user):
     assert any(hidden in edge for edge in found) == (user == "v")
     texts = {node for edge in found for kind, node in edge if kind == "text"}
     assert texts == set(seen.seq[seen.user == seen.code(user)].tolist())
+
+
+def test_a_turn_out_of_scope_is_no_neighbour(memory, same, view):
+    memory.add(["one", "two", "three", "four"], session="s")
+    seqs = view(memory).seq.tolist()
+    assert len(same(memory)) == 6
+    found = same(memory, lambda seen: seen.seq != seqs[1])
+    assert found.keys() == {(("text", seqs[2]), ("text", seqs[3])), (("text", seqs[3]), ("text", seqs[2]))}
 
 
 def test_spaces_have_graphs_of_their_own(memory, view):

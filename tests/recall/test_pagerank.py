@@ -53,7 +53,9 @@ def test_it_is_the_whole_walk_but_for_what_is_left(case, damping, tolerance, rou
     weights = graph_of(size, seed, density=density, parts=parts)
     seeds = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=5, unique=True)))
     start = np.array(data.draw(st.lists(st.floats(0.01, 10), min_size=len(seeds), max_size=len(seeds))))
-    walk = push(neighbours_of(weights), size, seeds, start, damping=damping, tolerance=tolerance, rounds=rounds)
+    walk = push(
+        neighbours_of(weights), np.ones(size, int), seeds, start, damping=damping, tolerance=tolerance, rounds=rounds
+    )
     expected = converged(weights, seeds, start, damping)
     assert walk.mass.sum() + walk.left == pytest.approx(1, abs=_ROUNDING)
     assert np.abs(walk.mass - expected).sum() <= walk.left + _ROUNDING
@@ -69,7 +71,7 @@ def test_more_rounds_and_a_tighter_tolerance_never_leave_more(seed, damping):
 
     def left(tolerance, rounds):
         return push(
-            neighbours_of(weights), 60, seeds, start, damping=damping, tolerance=tolerance, rounds=rounds
+            neighbours_of(weights), np.ones(60, int), seeds, start, damping=damping, tolerance=tolerance, rounds=rounds
         ).left  # fmt: skip
 
     by_rounds = [left(1e-9, rounds) for rounds in (0, 1, 2, 5, 12, 100)]
@@ -83,7 +85,7 @@ def test_more_rounds_and_a_tighter_tolerance_never_leave_more(seed, damping):
 def test_a_node_without_neighbours_keeps_what_it_gets():
     weights = np.zeros((3, 3))
     walk = push(
-        neighbours_of(weights), 3, np.array([2, 0]), np.array([3.0, 1.0]), damping=0.5, tolerance=0.01, rounds=5
+        neighbours_of(weights), np.ones(3, int), np.array([2, 0]), np.array([3.0, 1.0]), damping=0.5, tolerance=0.01, rounds=5
     )  # fmt: skip
     assert walk.mass.tolist() == [0.25, 0, 0.75]
     assert walk.left == 0
@@ -92,14 +94,24 @@ def test_a_node_without_neighbours_keeps_what_it_gets():
 def test_a_pair_by_hand():
     # 0 stops with 1/2, or with 1/4 of the rest at 1, and so on: 1/2 (1 + 1/4 + …) = 2/3
     weights = np.array([[0.0, 5.0], [5.0, 0.0]])
-    walk = push(neighbours_of(weights), 2, np.array([0]), np.array([9.0]), damping=0.5, tolerance=1e-12, rounds=99)
+    walk = push(
+        neighbours_of(weights), np.ones(2, int), np.array([0]), np.array([9.0]), damping=0.5, tolerance=1e-12, rounds=99
+    )
     assert walk.mass.tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_what_no_edge_reaches_has_exactly_nothing():
     weights = graph_of(50, 3, density=0.5)
     weights[25:, :25] = weights[:25, 25:] = 0
-    walk = push(neighbours_of(weights), 50, np.array([1]), np.array([1.0]), damping=0.85, tolerance=1e-8, rounds=400)
+    walk = push(
+        neighbours_of(weights),
+        np.ones(50, int),
+        np.array([1]),
+        np.array([1.0]),
+        damping=0.85,
+        tolerance=1e-8,
+        rounds=400,
+    )
     assert np.all(walk.mass[25:] == 0)
     assert walk.mass[:25].sum() > 0.99
 
@@ -115,6 +127,6 @@ def test_work_follows_what_the_walk_reaches_not_the_graph():
         inside = (target >= 0) & (target < size)
         return owner[inside], target[inside], np.ones(int(inside.sum()))
 
-    walk = push(chain, size, np.array([50_000]), np.array([1.0]), damping=0.5, tolerance=1e-5, rounds=200)
+    walk = push(chain, np.ones(size, int), np.array([50_000]), np.array([1.0]), damping=0.5, tolerance=1e-5, rounds=200)
     assert walk.left < 1e-3
     assert sum(asked) < 1000

@@ -127,10 +127,10 @@ def test_many_with_a_base_and_a_tail_by_hand():
     found = Postings()
     found.extend(0, [pack_terms([1, 1, 2])])
     found._merge()
-    found.extend(1, [pack_terms([2, 3])])
+    found.extend(1, [pack_terms([2] * 200 + [3])])
     owners, slots, counts = found.many(np.array([3, 2, 9, 1]))
     assert sorted(zip(owners.tolist(), slots.tolist(), counts.tolist(), strict=True)) == [
-        (0, 1, 1), (1, 0, 1), (1, 1, 1), (3, 0, 2),
+        (0, 1, 1), (1, 0, 1), (1, 1, 200), (3, 0, 2),
     ]  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remanence.errors import BrokenAnswerError, EndpointError, InputError, InputTooLargeError, UnreadableFileError
+from remanence.language.qa import parse_qa, qa_text
 from remanence.settings import Settings
 from remanence.write import pairs
 from remanence.write.grounding import MOST_ITEMS
-from remanence.language.qa import parse_qa, qa_text
 from remanence.write.pairs import Pair, model_pairs, read_pairs
 from remanence.write.windows import MOST_WINDOWS
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Keys, Kind, MemCube
+from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Fact, Keys, Kind, MemCube
 from remanence.language import dates, entities, tokens
 from remanence.language.qa import parse_qa
 from remanence.language.topics import normalised
@@ -42,8 +42,9 @@ class ReadKeys(NamedTuple):
 
 def derive_reading(cube: MemCube, content: Extraction) -> ReadKeys:
     """The keys of what was read out of a cube."""
-    sides = [normalised(side) for fact in content.facts for side in (fact.subject, fact.value)]
-    names = dict.fromkeys(name for name in (*map(normalised, content.entities), *sides) if name)
+    sides = [normalised(side) for fact in linking(content) for side in (fact.subject, fact.value)]
+    alone = [normalised(side) for fact in content.facts for side in (fact.subject, fact.value)]
+    names = dict.fromkeys(name for name in (*map(normalised, content.entities), *alone) if name)
     about = None if cube.about or not content.about else normalised(content.about)
     if about:
         names[about] = None
@@ -54,9 +55,14 @@ def derive_reading(cube: MemCube, content: Extraction) -> ReadKeys:
     )
 
 
+def linking(content: Extraction) -> list[Fact]:
+    """Facts with a name on both sides. Sides such as a dash would be one node, and join what has nothing in common."""
+    return [fact for fact in content.facts if normalised(fact.subject) and normalised(fact.value)]
+
+
 def embedded_parts(content: Extraction) -> list[str]:
     """What the embedder reads of a reading: each fact as a sentence, then each statement."""
-    return [*(f"{fact.subject} {fact.relation} {fact.value}" for fact in content.facts), *content.statements]
+    return [*(f"{fact.subject} {fact.relation} {fact.value}" for fact in linking(content)), *content.statements]
 
 
 def lexical_text(cube: MemCube) -> str:

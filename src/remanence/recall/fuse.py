@@ -16,12 +16,12 @@ from remanence.recall.analyse import Asked
 from remanence.recall.associate import Association, reordered
 from remanence.recall.priors import Channel, days_outside, priors
 from remanence.recall.profile import Profile
+from remanence.recall.scaling import zscore
 from remanence.recall.second import again
 from remanence.recall.select import Mask
 from remanence.recall.view import NOBODY, View
 
 Scores = NDArray[np.float32]
-_ROUNDING = 1e-6  # share of the largest value: below it float32 sums of the same numbers differ by their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +175,6 @@ def _best(slots: NDArray[np.intp], scores: Scores, count: int) -> NDArray[np.int
     if len(slots) <= count:
         return slots
     return slots[np.argpartition(values, len(slots) - count)[-count:]]
-
-
-def zscore(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Distance from the mean in standard deviations; zeros where the values differ by no more than rounding does."""
-    exact = values.astype(np.float64)
-    deviation = float(exact.std()) if len(exact) else 0.0
-    if deviation <= _ROUNDING * float(np.abs(exact).max(initial=1.0)):
-        return np.zeros_like(exact)
-    return (exact - exact.mean()) / deviation
 
 
 def _zscore_of(values: NDArray[np.floating], embedded: NDArray[np.bool_]) -> NDArray[np.floating]:

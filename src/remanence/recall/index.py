@@ -110,11 +110,12 @@ class SpaceIndex:
 
     def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
         """Rows are as they are now, after all the changes: in the order of their memories, as a fresh load takes them."""
-        new = [row for row in rows.values() if row.seq > self._newest]
+        known = self._newest
+        new = [row for row in rows.values() if row.seq > known]
         self._append(sorted(new, key=lambda row: (row.root, row.seq)))
         later = {change.seq: change.op for change in changes if change.op in {"extract", "retire"}}
         for seq, op in later.items():
-            if seq in rows and rows[seq] not in new:
+            if seq in rows and seq <= known:
                 self._refresh(rows[seq], op)
         forgotten = [change.root for change in changes if change.op == "forget"]
         for root in forgotten:

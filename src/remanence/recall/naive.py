@@ -117,6 +117,8 @@ def parts(
     found.contributions.update(_priors(scope, asked, profile))
     if (lift := _session_lift(scope, found.scores(), profile)) is not None:
         found.contributions["session"] = lift
+    if meaning is not None and (again := _again(scope, found.scores(), profile)) is not None:
+        found.contributions["again"] = again
     worths = _worths(scope, query.question, vector, words if meaning is None else meaning, profile)
     if worths is not None:
         found.contributions["graph"] = _reordered(scope, worths, found.scores())
@@ -157,7 +159,7 @@ def _in_scope(turn: _Turn, query: Query) -> bool:
         and asked.user in (None, has.user)
         and asked.agent in (None, has.agent)
         and asked.session in (None, has.session)
-        and (query.kinds is None or cube.kind in query.kinds)
+        and (not cube.provenance.derived_from if query.kinds is None else cube.kind in query.kinds)
         and (query.since is None or turn.observed >= posix(query.since))
         and (query.until is None or turn.observed < posix(query.until))
         and all(meta.get(name) == (value, isinstance(value, bool)) for name, value in query.meta.items())
@@ -267,6 +269,23 @@ def _read(turn: _Turn, vector: Sequence[float] | None) -> tuple[list[list[float]
 
 def _dot(one: Sequence[float], other: Sequence[float] | None) -> float:
     return sum(map(operator.mul, one, other or ()))
+
+
+def _again(scope: Sequence[_Turn], scores: Sequence[float], profile: Profile) -> list[float] | None:
+    """How like the best turns every turn is; None where there are not more turns than those."""
+    turns = [place for place, turn in enumerate(scope) if turn.vector and not _stands_alone(turn)]
+    if not profile.again or len(turns) <= profile.again_hits:
+        return None
+    best = sorted(turns, key=lambda place: -round(scores[place], 6))[: profile.again_hits]
+    weights = [math.exp(scores[place] - scores[best[0]]) for place in best]
+    close = [
+        sum(weight * _dot(scope[one].vector, scope[place].vector) for weight, place in zip(weights, best, strict=True))
+        for one in turns
+    ]
+    result = [0.0] * len(scope)
+    for place, z in zip(turns, _zscores([one / sum(weights) for one in close]), strict=True):
+        result[place] = profile.again * z
+    return result
 
 
 def _stands_alone(turn: _Turn) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from remanence.recall.priors import Channel
 from remanence.recall.profile import Profile
+from remanence.recall.scaling import zscore
 from remanence.recall.view import View
 
 
@@ -23,15 +24,12 @@ def again(
     if not profile.again or len(places) <= profile.again_hits:
         return None
     vectors = view.vectors.take(pool[places])
-    order = np.lexsort((view.root[pool[places]], -scores[places]))[: profile.again_hits]
+    order = np.lexsort((view.root[pool[places]], -np.round(scores[places], 6)))[: profile.again_hits]
     weights = np.exp(scores[places][order] - scores[places][order[0]])
     closeness = (vectors @ vectors[order].T).astype(np.float64) @ (weights / weights.sum())
-    spread = float(closeness.std())
-    if spread < 1e-6:
-        return None
     values, contribution = np.zeros(len(pool)), np.zeros(len(pool))
     values[places] = closeness
-    contribution[places] = profile.again * (closeness - closeness.mean()) / spread
+    contribution[places] = profile.again * zscore(closeness)
     return Channel("again", values, contribution, ranked=False, words=_words)
 
 
