@@ -224,9 +224,7 @@ def _check_names(found: object) -> None:
 def _reading(data: Any, vector: bytes | None, settings: Settings) -> tuple[str, Extraction, bytes | None]:
     """What was read out of a version, by whom, and its vectors: one for each fact and each statement, as wide as the version's."""
     extractor, lists = data["extractor"], [data["entities"], data["statements"], *data["facts"]]
-    if not all(isinstance(one, list) for one in (data["facts"], *lists)) or any(
-        len(fact) != 3 for fact in data["facts"]
-    ):
+    if not all(isinstance(one, list) for one in (data["facts"], *lists)):
         raise TypeError("the reading is not made of lists")
     texts = [extractor, *(text for one in lists for text in one), *([] if data["about"] is None else [data["about"]])]
     if not all(isinstance(text, str) and len(text) <= settings.max_text for text in texts):

@@ -668,7 +668,14 @@ def test_restoring_a_later_version_of_what_was_retired_here(store, draft):
         other.restore(moved(store))
         other.supersede(draft("one again", cube_id="id of one in a", version=2, mark=None))
         store.supersede(
-            draft("child again", cube_id="id of child in a", version=2, mark=None, derived_from=["id of one in a"])
+            draft(
+                "child again",
+                cube_id="id of child in a",
+                version=2,
+                minutes=5,
+                mark=None,
+                derived_from=["id of one in a"],
+            )
         )
         other.restore(moved(store))
         assert other.versions("id of child in a") == store.versions("id of child in a")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from remanence.store.journal import Entry
+from remanence.store.journal import Entry, commit_to_end
+from remanence.store.sqlite import SQLiteStore
 
 
 def test_the_untouched_sample_is_fine(tampered_derived):
@@ -128,6 +131,25 @@ FORGED = {
 @pytest.mark.parametrize(("cube_id", "fields", "words"), FORGED.values(), ids=FORGED.keys())
 def test_an_entry_that_follows_well_and_says_what_was_not(tampered_derived, forged, cube_id, fields, words):
     assert [problem for problem in tampered_derived(forged(cube_id, **fields)).problems if words in problem]
+
+
+@pytest.mark.parametrize(
+    ("cube_id", "fine"), [("third", True), ("ben", False)], ids=["made-from-another", "made-from-nothing"]
+)
+def test_only_what_was_made_from_others_can_be_retired(
+    tampered_derived, forged, derived_sample, tmp_path, plain, cube_id, fine
+):
+    """Row and entry agree in every byte; what differs is whether the memory was made from others."""
+    path = tmp_path / "salt.rem"
+    path.write_bytes(derived_sample)
+    with closing(sqlite3.connect(path)) as connection:
+        [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE id = ?", (cube_id,))
+    with closing(SQLiteStore(path, plain)) as store:
+        late = datetime.fromisoformat(_LATER.strip("'"))
+        closed = replace(store.get(cube_id), valid_to=late, superseded_at=late)
+    entry = forged(cube_id, op="retire", commitment=commit_to_end(closed, salt))
+    checked = tampered_derived(f"UPDATE cubes SET {_CLOSED} WHERE id = '{cube_id}'", entry)
+    assert checked.ok is fine
 
 
 def test_readings_of_older_rules_wait_for_a_reindex(tampered_derived):
