@@ -104,7 +104,7 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **rest)
+        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
