@@ -21,10 +21,10 @@ Find = Callable[[str], Sequence[Hit]]
 Source = Callable[[MemCube], MemCube | None]
 """The memory that a pair was made from; None for a pair that stands for itself."""
 
-SAME, MARGIN, MOST = 0.86, 0.02, 0.7
+SAME, MARGIN, MOST = 0.86, 0.02, 0.5
 """Closeness of two questions that counts as one, how far the next pair with another answer has to lie behind, and the share of
 the question's words that the pair's question has to hold."""
-PART = 0.6
+PART = 0.5
 """Share of a pair's question that a longer question has to hold to be taken a step further."""
 HOPS = 3
 LONGEST = 1000
@@ -104,7 +104,7 @@ def _asks_the_same(known: str, question: str) -> bool:
         _names(known) <= _words(question)
         and _names(question) <= _words(known)
         and _asks_for(known) == _asks_for(question)
-        and len(asked & set(stems(known))) >= MOST * len(asked)
+        and len(asked & set(stems(known))) > MOST * len(asked)
     )
 
 
