@@ -98,7 +98,7 @@ def test_a_pair_about_someone_else_does_not_answer(ask, question, known):
     assert ask(question, (known, "Lisbon"), embed=alike)[0] is None
 
 
-@pytest.mark.parametrize("question", ["where does ana live?", "Where does ANA live", "Where is it that Ana lives?"])
+@pytest.mark.parametrize("question", ["where does ana live?", "Where does ANA live"])
 def test_capitals_do_not_matter(ask, question):
     assert ask(question, LIVES)[0].text == "Lisbon"
 

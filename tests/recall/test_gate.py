@@ -49,7 +49,7 @@ def test_sums_are_not_looked_up(memory, asked):
 @pytest.mark.parametrize(
     "asked",
     ["2024-05-03", "555-0100", "+351 912-345", "(555) 010-0100", "12/05/2024", "What is 555-0100?", "1999", "???",
-     "Who said hi?", "thanks Ana", "What is 2+2 called?"],
+     "Who said hi?", "thanks Ana", "a", "How much?", "you", "What is 2+2 called?"],
 )  # fmt: skip
 def test_dates_numbers_and_questions_are_looked_up(asked):
     assert unneeded(asked) is None
@@ -134,7 +134,9 @@ def test_s_r_counts_are_those_of_a_loop(memory):
     for word, wanted in (("painted", 1), ("met", 1), ("flew", 0)):
         together = sum("Ana" in text and word in text for text in texts)
         assert together == wanted
-        assert memory.recall(f"When was it that Ana {word}?").routed.measures["together"] == (1 / together if together else 0)
+        assert memory.recall(f"When was it that Ana {word}?").routed.measures["together"] == (
+            1 / together if together else 0
+        )
     memory.add("Ana painted boats.")
     assert memory.recall("When was it that Ana painted?").routed.measures["together"] == 0.5
     memory.forget(ids[1])
@@ -142,7 +144,7 @@ def test_s_r_counts_are_those_of_a_loop(memory):
 
 
 def test_counts_are_those_of_the_scope(memory):
-    memory.add(["Ana met Ben."] , user="u")
+    memory.add(["Ana met Ben."], user="u")
     memory.add(["Ana met Carl.", "Ana met Dora."], user="v")
     assert memory.recall("Whom did Ana meet?", user="v").routed.measures["rarity"] == 0.5
     assert memory.recall("Whom did Ana meet?", user="u").routed.measures["rarity"] == 1.0
@@ -152,7 +154,9 @@ def test_counts_are_those_of_the_scope(memory):
 
 numbers = st.floats(0, 1)
 rows_of = st.lists(
-    st.tuples(st.builds(Features, **dict.fromkeys(Features.__slots__, numbers)), st.sampled_from([-1.0, -0.3, 0.0, 0.5, 1.0])),
+    st.tuples(
+        st.builds(Features, **dict.fromkeys(Features.__slots__, numbers)), st.sampled_from([-1.0, -0.3, 0.0, 0.5, 1.0])
+    ),
     max_size=12,
 )
 
@@ -196,7 +200,9 @@ def test_fit_ends_where_the_gradient_is_zero(rows):
 
 
 def test_fit_separates_what_can_be_separated():
-    rows = [(features(hops=one), 1.0) for one in (0.6, 0.8, 1.0)] * 5 + [(features(hops=one), -1.0) for one in (0.0, 0.2)] * 5
+    rows = [(features(hops=one), 1.0) for one in (0.6, 0.8, 1.0)] * 5 + [
+        (features(hops=one), -1.0) for one in (0.0, 0.2)
+    ] * 5
     weights = fit(rows)
     assert all((chance(one, weights) > 0.5) == (gain > 0) for one, gain in rows)
 

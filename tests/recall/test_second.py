@@ -69,7 +69,11 @@ def test_it_equals_a_loop(seed, best, count):
 def test_ties_go_to_the_older_memory():
     vectors = np.eye(4, dtype=np.float32)[[0, 1, 0, 1, 2]]
     found = again(
-        Seen(vectors, [True] * 5), np.array([3, 0, 2, 1, 4]), np.zeros(5), np.ones(5, bool), replace(DEFAULT, again_hits=1)
+        Seen(vectors, [True] * 5),
+        np.array([3, 0, 2, 1, 4]),
+        np.zeros(5),
+        np.ones(5, bool),
+        replace(DEFAULT, again_hits=1),
     )
     assert found is not None
     assert found.values.tolist() == [0, 1, 1, 0, 0]  # like slot 0, the oldest

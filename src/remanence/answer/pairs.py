@@ -23,7 +23,7 @@ Source = Callable[[MemCube], MemCube | None]
 
 SAME, MARGIN = 0.86, 0.02
 """Closeness of two questions that counts as one, and how far the next pair with another answer has to lie behind."""
-PART = 0.6
+PART = 0.5
 """Share of a pair's question that a longer question has to hold to be taken a step further."""
 HOPS = 3
 LONGEST = 1000
@@ -52,14 +52,16 @@ def by_pairs(question: str, find: Find, source: Source, embed: Embed | None) -> 
         known = _known(asked, find(asked), embed)
         if (same := _same(asked, known)) is not None:
             return _answer([*steps, same], source)
-        step = next(
-            (one for one in known if one.question not in {past.question for past in steps} and _part(asked, one)), None
+        past = {one.question for one in steps}
+        following = (
+            (one, bridged(asked, one.question, one.answer))
+            for one in known
+            if one.question not in past and _part(asked, one)
         )
-        following = None if step is None else bridged(asked, step.question, step.answer)
-        if step is None or following is None:
+        step, asked = next(((one, then) for one, then in following if then is not None), (None, asked))
+        if step is None:
             return None
         steps.append(step)
-        asked = following
     return None
 
 
