@@ -72,6 +72,9 @@ def test_the_shared_part_is_replaced_by_its_answer(question, known, answer, foll
         ("", "Who wrote Dust?"),
         ("?", ""),
         ("Where is it?", "What is it?"),
+        ("Where was the daughter of Ana Costa born?", "Who married Ana Costa?"),  # another relation
+        ("Who directed the film that Dust was made from?", "Who directed Dust?"),
+        ("Where was the author of Dust born?", "Where was Dust written?"),
     ],
 )
 def test_without_a_shared_part_or_a_rest_there_is_no_next_question(question, known):

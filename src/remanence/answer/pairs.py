@@ -56,14 +56,16 @@ def by_pairs(question: str, find: Find, source: Source, embed: Embed | None) -> 
         known = _known(asked, find(asked), embed)
         if (same := _same(asked, known)) is not None:
             return _answer([*steps, same], source)
-        step = next(
-            (one for one in known if one.question not in {past.question for past in steps} and _part(asked, one)), None
+        past = {one.question for one in steps}
+        following = (
+            (one, bridged(asked, one.question, one.answer))
+            for one in known
+            if one.question not in past and _part(asked, one)
         )
-        following = None if step is None else bridged(asked, step.question, step.answer)
-        if step is None or following is None:
+        step, asked = next(((one, then) for one, then in following if then is not None), (None, asked))
+        if step is None:
             return None
         steps.append(step)
-        asked = following
     return None
 
 

@@ -81,6 +81,8 @@ _SMALL_TALK = frozenset(
     ]
 )
 _WORD = re.compile(r"[^\W_]+")
+_FILLING = frozenset("a all and are doing going how k lot much no re right see so sure there u very you youre".split())
+"""Words of small talk that alone are none."""
 _ASKED = re.compile(r"\s*(?:what(?:['’]s|\s+is)\s|calculate\s|compute\s)?", re.IGNORECASE)
 _SIGNS = re.compile(r"[\d\s.,+*/()^%=?-]+")
 _SUM = re.compile(r"\d[\s)]{0,3}(?:[+*^%]|\s[-/]\s)[\s(]{0,3}\d|\d\s?[-/]\s?\d[\d\s]{0,20}=")
@@ -126,7 +128,7 @@ DEFAULT = Gate(graph={"bias": 2.0}, nothing={"bias": -20.0})
 def unneeded(question: str) -> Routed | None:
     """A question that no memory can answer better than none: small talk, or a sum."""
     words = _WORD.findall(question.lower().replace("'", "").replace("’", ""))
-    if words and all(word in _SMALL_TALK for word in words):
+    if all(word in _SMALL_TALK for word in words) and (set(words) - _FILLING or words[:3] == ["how", "are", "you"]):
         return Routed(Route.NONE, "small talk")
     begun = _ASKED.match(question)
     if begun and _SIGNS.fullmatch(question, begun.end()) and _SUM.search(question, begun.end()):
