@@ -18,11 +18,12 @@ from rich.console import RenderableType
 
 from remanence import cubes, show
 from remanence.cubes import DEFAULT_SPACE, Hit
-from remanence.errors import InputError, NotAStoreError, UnreadableFileError
+from remanence.errors import InputError, NoModelError, NotAStoreError, UnreadableFileError
 from remanence.forget.pipeline import Erasure
 from remanence.memory import Memory
 from remanence.settings import Settings
 
+_SET_A_MODEL = "Set REMANENCE_MODEL=http://host:port/v1#model"
 _SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
 
 Args = argparse.Namespace
@@ -208,12 +209,15 @@ def ask(args: Args) -> Answer:
         pieces = memory.ask_stream(
             _text(args.question), method=args.method, k=args.k, budget=args.budget, **_scope(args), as_of=args.as_of, now=args.now
         )  # fmt: skip
-        for piece in pieces:
-            if isinstance(piece, cubes.Answer):
-                found = piece
-            elif streaming:
-                written += piece
-                show.piece(piece)
+        try:
+            for piece in pieces:
+                if isinstance(piece, cubes.Answer):
+                    found = piece
+                elif streaming:
+                    written += piece
+                    show.piece(piece)
+        except NoModelError as error:
+            raise NoModelError(error.what, f"{_SET_A_MODEL}, or leave --method out.") from error
     return Answer(_answer(found), lambda: show.answer(found, written))
 
 
