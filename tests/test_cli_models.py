@@ -105,64 +105,66 @@ class LanguageModel:
         raise AssertionError(system)
 
 
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        state = self.server.model
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with state.lock:
+            state.asked.append(body)
+            count = len(state.asked)
+        if state.hold_at and count >= state.hold_at:
+            self.server.model.reached.set()
+            self.server.model.go.wait(30)
+        try:
+            if self.server.model.status != 200:
+                self.say(json.dumps({"error": {"message": "no\x1b[2J such model"}}).encode(), self.server.model.status)
+            elif body.get("stream"):
+                self.stream()
+            else:
+                system, *rest = (turn["content"] for turn in body["messages"])
+                said = json.dumps(self.server.model.answer(system, "\n".join(rest)))
+                message = {"role": "assistant", "content": said}
+                usage = {"prompt_tokens": 10, "completion_tokens": 2}
+                whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
+                self.say(json.dumps(whole).encode())
+        except OSError:  # the program is gone, as a test wanted
+            self.close_connection = True
+
+    def say(self, data, status=200):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for number, piece in enumerate(self.server.model.pieces):
+            if self.server.model.hold_piece and number >= self.server.model.hold_piece:
+                self.server.model.go.wait(30)
+            delta = {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+            self.wfile.write(f"data: {json.dumps(delta)}\n\n".encode())
+            self.wfile.flush()
+        last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+        self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
+        self.close_connection = True
+
+    def log_message(self, *_arguments):
+        """Quiet."""
+
+
 @pytest.fixture
 def model(monkeypatch):
     """A language model behind a URL, named in the environment."""
     state = LanguageModel()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with state.lock:
-                state.asked.append(body)
-                count = len(state.asked)
-            if state.hold_at and count >= state.hold_at:
-                state.reached.set()
-                state.go.wait(30)
-            try:
-                if state.status != 200:
-                    self.say(json.dumps({"error": {"message": "no\x1b[2J such model"}}).encode(), state.status)
-                elif body.get("stream"):
-                    self.stream()
-                else:
-                    system, *rest = (turn["content"] for turn in body["messages"])
-                    said = json.dumps(state.answer(system, "\n".join(rest)))
-                    message = {"role": "assistant", "content": said}
-                    usage = {"prompt_tokens": 10, "completion_tokens": 2}
-                    whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
-                    self.say(json.dumps(whole).encode())
-            except OSError:  # the program is gone, as a test wanted
-                self.close_connection = True
-
-        def say(self, data, status=200):
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def stream(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            for number, piece in enumerate(state.pieces):
-                if state.hold_piece and number >= state.hold_piece:
-                    state.go.wait(30)
-                delta = {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
-                self.wfile.write(f"data: {json.dumps(delta)}\n\n".encode())
-                self.wfile.flush()
-            last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-            self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
-            self.close_connection = True
-
-        def log_message(self, *_arguments):
-            """Quiet."""
-
     web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     web.daemon_threads = True
+    web.model = state
     state.url = f"http://127.0.0.1:{web.server_port}/v1#tiny"
     monkeypatch.setenv("REMANENCE_MODEL", state.url)
     thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
@@ -206,9 +208,9 @@ def on_a_terminal(*argv, seen=None, then=None):
 def test_ask_quotes_and_cites_without_a_model(ids):
     done = program("ask", WHEN)
     assert (done.returncode, done.stderr) == (0, "")
-    answer, cited, how = done.stdout.splitlines()
+    answer, *cited, how = done.stdout.splitlines()
     assert answer == "I went to the pottery museum in Porto yesterday. [7 May 2024]"
-    assert cited.split() == ["[1]", *"“I went to the pottery museum in Porto yesterday.”".split(), ids[0]] or True
+    assert " ".join(" ".join(cited).split()) == f"[1] “I went to the pottery museum in Porto yesterday.” {ids[0]}"
     assert re.fullmatch(r"extractive, confidence 0\.\d\d", how)
 
 
@@ -353,24 +355,24 @@ def test_a_terminal_without_the_letters(ids, model, monkeypatch):
     assert r"museum \u2014 yesterday" in written
 
 
-EVIL = "The evil kiln \x1b[31m\x1b]0;owned\x07 fires \x9b2J at 999 \u202e degrees [bold]always[/bold]."
+EVIL = "I went to the \x1b[31mpottery\x1b]0;owned\x07 \x9b2J museum \u202e in Porto [bold]yesterday[/bold]. It rained."
 
 
 def test_stored_text_cannot_steer_the_terminal(said, place, model, monkeypatch):
     with Memory(place / "memory.rem", Settings(embedder="hashing")) as memory:
-        memory.add([EVIL, "Ifeoma was born in \x1b[31mLagos.", "Ifeoma was born in Ibadan."])
-    model.pieces = ["The evil kiln \x1b", "[31m fires at 999 degrees [1]."]
-    question = "At how many degrees does the evil kiln fire?"
-    written = ESCAPES.sub("", on_a_terminal("ask", question)[1])  # rich's own colours
-    assert r"\x1b[31m fires at 999 degrees" in written
+        memory.add([{"content": EVIL, "name": "Ann", "time": "2024-05-08"}, "The kiln fires at 1240 degrees."])
+        memory.add(["Ifeoma was born in \x1b[31mLagos.", "Ifeoma was born in Ibadan."])
+    model.pieces = ["Ann went to the \x1b", "[31mpottery museum [1]."]
+    written = ESCAPES.sub("", on_a_terminal("ask", WHEN)[1])  # rich's own colours
+    assert r"Ann went to the \x1b[31mpottery museum [1]." in written
     assert not CONTROLS.search(written)
     monkeypatch.delenv("REMANENCE_MODEL")
-    for argv in (["ask", question], ["conflicts"], ["pair"], ["recall", "kiln", "--current"]):
+    for argv in (["ask", WHEN], ["conflicts"], ["pair"], ["recall", "kiln", "--current"]):
         code, out, err = said(*argv)
         assert code == 0
         assert not CONTROLS.search(out + err)
-    assert r"kiln \x1b[31m" in said("ask", question)[1]
-    assert "[bold]always[/bold]" in " ".join(said("ask", question)[1].split())
+    assert r"I went to the \x1b[31mpottery\x1b]0;owned\x07" in said("ask", WHEN)[1]
+    assert "[bold]yesterday[/bold]" in " ".join(said("ask", WHEN)[1].split())
 
 
 def test_views_fit_eighty_columns(said, ids, model):
@@ -414,8 +416,8 @@ def test_extractions_of_a_file_become_keys(run, said, ids, place):
     assert code == 0
     assert (done["read"], done["waiting"], done["missing"], done["failures"]) == (3, 0, 2, {})
     assert done["cost"]["calls"] == 0
-    found = run("recall", "ceramics")[1]["hits"]
-    assert found[0]["cube"]["id"] == ids[0]
+    (hit,) = (hit for hit in run("recall", "ceramics")[1]["hits"] if hit["cube"]["id"] == ids[0])
+    assert [one["rank"] for one in hit["why"] if one["channel"] == "statements"] == [1, 1]
     assert said("extract", "cached.jsonl") == (0, "0 memories read\n", "")
     said("add", "Something new.")
     assert said("extract", "cached.jsonl") == (0, "1 memories read, 1 unknown to the file\n", "")
