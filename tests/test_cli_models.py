@@ -115,16 +115,16 @@ class Handler(BaseHTTPRequestHandler):
             state.asked.append(body)
             count = len(state.asked)
         if state.hold_at and count >= state.hold_at:
-            self.server.model.reached.set()
-            self.server.model.go.wait(30)
+            state.reached.set()
+            state.go.wait(30)
         try:
-            if self.server.model.status != 200:
-                self.say(json.dumps({"error": {"message": "no\x1b[2J such model"}}).encode(), self.server.model.status)
+            if state.status != 200:
+                self.say(json.dumps({"error": {"message": "no\x1b[2J such model"}}).encode(), state.status)
             elif body.get("stream"):
                 self.stream()
             else:
                 system, *rest = (turn["content"] for turn in body["messages"])
-                said = json.dumps(self.server.model.answer(system, "\n".join(rest)))
+                said = json.dumps(state.answer(system, "\n".join(rest)))
                 message = {"role": "assistant", "content": said}
                 usage = {"prompt_tokens": 10, "completion_tokens": 2}
                 whole = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
@@ -140,13 +140,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def stream(self):
+        state = self.server.model
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        for number, piece in enumerate(self.server.model.pieces):
-            if self.server.model.hold_piece and number >= self.server.model.hold_piece:
-                self.server.model.go.wait(30)
+        for number, piece in enumerate(state.pieces):
+            if state.hold_piece and number >= state.hold_piece:
+                state.go.wait(30)
             delta = {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
             self.wfile.write(f"data: {json.dumps(delta)}\n\n".encode())
             self.wfile.flush()
