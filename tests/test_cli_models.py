@@ -246,6 +246,13 @@ def test_ask_takes_the_scope_and_the_time(run, said):
     assert run("ask", WHEN, "--space", "work", "-k", "0")[0] == 2
 
 
+def test_a_missing_embedder_is_a_note_and_no_failure(run, ids, monkeypatch):
+    monkeypatch.setenv("REMANENCE_EMBEDDER", "nobody/nothing")
+    code, answer = run("ask", WHEN)
+    assert (code, answer["abstained"]) == (0, False)
+    assert "remanence models fetch nobody/nothing" in answer["notes"][0]
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "error"),
     [
@@ -343,9 +350,10 @@ def test_an_interrupted_answer_stops(ids, model):
         assert os.read(ours, 100) == b"Ann went to the "
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60)[1]
+        assert os.read(ours, 100) == b"\r\n"
     os.close(ours)
     assert process.returncode == 130
-    assert err.decode().strip().endswith("error: Stopped.")
+    assert err == b"error: Stopped.\n"
 
 
 def test_a_terminal_without_the_letters(ids, model, monkeypatch):

@@ -216,6 +216,10 @@ def ask(args: Args) -> Answer:
                 elif streaming:
                     written += piece
                     show.piece(piece)
+        except KeyboardInterrupt:
+            if written:
+                show.piece("\n")
+            raise
         except NoModelError as error:
             raise NoModelError(error.what, f"{_SET_A_MODEL}, or leave --method out.") from error
     return Answer(_answer(found), lambda: show.answer(found, written))
