@@ -82,29 +82,7 @@ _SMALL_TALK = frozenset(
 )
 _WORD = re.compile(r"[^\W_]+")
 _FILLING = frozenset(
-    [
-        "a",
-        "all",
-        "and",
-        "are",
-        "doing",
-        "going",
-        "how",
-        "k",
-        "lot",
-        "much",
-        "no",
-        "re",
-        "right",
-        "see",
-        "so",
-        "sure",
-        "there",
-        "u",
-        "very",
-        "you",
-        "youre",
-    ]
+    """a all and are doing going how k lot much no re right see so sure there u very you youre""".split()  # noqa: SIM905
 )
 """Words of small talk that alone are none."""
 _ASKED = re.compile(r"\s*(?:what(?:['’]s|\s+is)\s|calculate\s|compute\s)?", re.IGNORECASE)
