@@ -37,8 +37,8 @@ ANSWERED = (
     "What is the maximum temperature of the kiln that the lease of the workshop allows?",
     "What is the name of Tomasz's cat?",
 )
-WALK_QUESTION = "Where was the founder of Calor & Barro born?"
-WALK_EXPECTS = ("card:calor-barro", "card:celeste-ramalho")  # one names the founder, the other her place of birth
+WALK_QUESTION = "What did the founder of Calor & Barro do before she built kilns?"
+WALK_EXPECTS = ("card:calor-barro", "card:celeste-ramalho")  # one names the founder, the other her trade
 HOME_QUESTION = "Where does Leonor live?"
 
 WISH = "s06:15"  # Marta wants to be reminded in the morning
@@ -146,8 +146,8 @@ class Demo:
     def walk(self) -> None:
         """A question whose answer lies two steps away: what answers it shares hardly a word with it."""
         self.begin("Walk")
-        without = self.recall(WALK_QUESTION, k=ASKED, route="cheap")
-        hits = self.recall(WALK_QUESTION, k=ASKED)
+        without = self.recall(WALK_QUESTION, k=ASKED, kinds=["document"], route="cheap")
+        hits = self.recall(WALK_QUESTION, k=ASKED, kinds=["document"])
         self.show(WALK_QUESTION, "two steps", Text(), hits, set(WALK_EXPECTS))
         for label, found in (("words and meaning", without), ("with the walk", hits)):
             rank = next((rank for rank, hit in enumerate(found, 1) if place(hit.cube) == WALK_EXPECTS[1]), 0)
