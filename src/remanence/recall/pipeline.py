@@ -179,10 +179,12 @@ class Recall:
         if not old:
             return order, ()
         keep = ~np.isin(view.seq[pool[order]], list(old))
+        shown = set(view.seq[pool[order[: query.k]]].tolist())  # what lay further back would not have been a hit anyway
         notes = tuple(
             f"Left out {pairs[seq].id if seq in pairs else pair.old.cube_id}: {pair.old.fact.value!r} was "
             f"{_followed(pair)} in {pair.by.cube_id}."
             for seq, pair in old.items()
+            if seq in shown
         )
         return order[keep], notes
 
