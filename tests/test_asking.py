@@ -9,7 +9,14 @@ import pytest
 
 from remanence import Memory
 from remanence.cubes import Answer, Cost, Extraction, Fact
-from remanence.errors import EndpointError, InputError, InputTooLargeError, NoModelError, UnknownSpaceError, UnreadableFileError
+from remanence.errors import (
+    EndpointError,
+    InputError,
+    InputTooLargeError,
+    NoModelError,
+    UnknownSpaceError,
+    UnreadableFileError,
+)
 from remanence.models.scripted import ScriptedModel
 from remanence.settings import Settings
 from remanence.write.extract import Extracted
@@ -199,7 +206,12 @@ def test_injected_instructions_do_not_become_an_answer(speaking, cited):
 def test_what_was_replaced_is_not_read_unless_asked_about_an_earlier_time(speaking):
     model = says(("Ana lives in Porto.", "Porto"))
     memory = speaking(model)
-    memory.add([{"content": "Ana lives in Lisbon.", "time": "2024-01-01"}, {"content": "Ana lives in Porto.", "time": "2024-03-01"}])
+    memory.add(
+        [
+            {"content": "Ana lives in Lisbon.", "time": "2024-01-01"},
+            {"content": "Ana lives in Porto.", "time": "2024-03-01"},
+        ]
+    )
     found = memory.ask("Where does Ana live?")
     assert list(numbered(model.prompts[-1]).values()) == ["Ana lives in Porto."]
     assert any("Left out" in note for note in found.notes)
@@ -289,7 +301,9 @@ def test_pairs_in_a_row_answer_with_a_citation_for_each(opened):
     memory = opened()
     ids = memory.add(["Dora Lima wrote Dust.", "Dora Lima was born in Porto."])
     path = Path(memory._store.location).with_name("p.jsonl")
-    path.write_text('{"question": "Who wrote Dust?", "answer": "Dora Lima"}\n{"question": "Where was Dora Lima born?", "answer": "Porto"}')
+    path.write_text(
+        '{"question": "Who wrote Dust?", "answer": "Dora Lima"}\n{"question": "Where was Dora Lima born?", "answer": "Porto"}'
+    )
     own = memory.pair(path)
     found = memory.ask("Where was the author of Dust born?")
     assert (found.method, found.text) == ("pairs", "Porto")
@@ -323,7 +337,7 @@ def test_a_pair_whose_source_never_came_is_cited_itself(opened, tmp_path):
     memory.pair()
     memory.export(tmp_path / "all.jsonl")
     head, _, pair, _ = (tmp_path / "all.jsonl").read_text().splitlines()
-    (tmp_path / "part.jsonl").write_text("\n".join([head, pair, '{"end":1}']) + "\n")
+    (tmp_path / "part.jsonl").write_text(f'{head}\n{pair}\n{{"end":1}}\n')
     other = opened("other.rem")
     assert other.import_(tmp_path / "part.jsonl") == 1
     found = other.ask("Where does Ana live?")
@@ -361,7 +375,12 @@ def test_extraction_by_an_extractor_of_ones_own_reads_each_memory_once(opened):
 
 
 def test_extraction_by_the_model(speaking):
-    answers = {"entities": ["Lisbon"], "triples": [["office", "moved to", "Lisbon"]], "statements": [OFFICE], "about": ""}
+    answers = {
+        "entities": ["Lisbon"],
+        "triples": [["office", "moved to", "Lisbon"]],
+        "statements": [OFFICE],
+        "about": "",
+    }
 
     def say(prompt):
         return json.dumps({name: answers[name] for name in prompt.schema["properties"]})
@@ -386,7 +405,12 @@ def test_a_failing_model_is_named_and_asked_again(speaking):
 def test_extraction_from_a_file(opened, tmp_path):
     memory = opened()
     (cube_id,) = memory.add(OFFICE)
-    doc = {"idx": "1", "passage": OFFICE, "extracted_entities": ["office"], "extracted_triples": [["office", "moved to", "Lisbon"]]}
+    doc = {
+        "idx": "1",
+        "passage": OFFICE,
+        "extracted_entities": ["office"],
+        "extracted_triples": [["office", "moved to", "Lisbon"]],
+    }
     (tmp_path / "openie.json").write_text(json.dumps({"docs": [doc]}))
     assert memory.extract(tmp_path / "openie.json").read == 1
     _, found = memory._store.derived.reading(cube_id)

@@ -27,7 +27,9 @@ def filled(memory):
 
 def rows(ids):
     known = [{"question": f"Where was {one} born?", "gold": [ids[at]]} for at, one in enumerate(PEOPLE)]
-    return known + [{"question": f"how do {what} fly", "gold": []} for what in ("kites", "jets", "owls", "bees", "bats")]
+    return known + [
+        {"question": f"how do {what} fly", "gold": []} for what in ("kites", "jets", "owls", "bees", "bats")
+    ]
 
 
 def written(tmp_path, labels, name="labels.jsonl"):
@@ -69,7 +71,12 @@ def test_it_can_be_fitted_again_also_over_a_malformed_note(opened):
 def test_where_all_can_be_answered_nothing_is_withheld(opened):
     memory = opened()
     ids = filled(memory)
-    fitted = memory.calibrate([Labelled(f"Where was {PEOPLE[at % 6]} born?", frozenset(ids[at % 6 : at % 6 + 1]), "default") for at in range(12)])
+    fitted = memory.calibrate(
+        [
+            Labelled(f"Where was {PEOPLE[at % 6]} born?", frozenset(ids[at % 6 : at % 6 + 1]), "default")
+            for at in range(12)
+        ]
+    )
     assert fitted.withheld == {"nothing to find": 0.0, "answerable": 0.0}
     assert fitted.gate.nothing == {"bias": -20.0}
 

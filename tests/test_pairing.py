@@ -17,7 +17,11 @@ from remanence.settings import Settings
 
 
 def pairs(memory, space="default"):
-    return {parse_qa(cube.text) for cube in memory.list(space=space, limit=1000) if cube.kind is Kind.QA and not cube.superseded_at}
+    return {
+        parse_qa(cube.text)
+        for cube in memory.list(space=space, limit=1000)
+        if cube.kind is Kind.QA and not cube.superseded_at
+    }
 
 
 def asked(memory, question, **where):
@@ -66,7 +70,9 @@ TEXTS = ["Ana lives in Lisbon.", "Ben fixed the boiler.", "Ana painted kites."]
 
 def test_pairs_point_to_what_they_come_from_and_are_a_key_to_it(opened):
     memory = opened()
-    (parent,) = memory.add({"content": "Ana lives in Lisbon.", "name": "Ben", "time": "2024-03-01"}, user="u", source="diary")
+    (parent,) = memory.add(
+        {"content": "Ana lives in Lisbon.", "name": "Ben", "time": "2024-03-01"}, user="u", source="diary"
+    )
     done = memory.pair()
     assert (done.cubes, done.pairs, done.failures, done.cost.calls) == (1, 1, {}, 0)
     (hit,) = memory.recall("Where does Ana live?", kinds=["qa"])
@@ -106,7 +112,10 @@ def test_a_space_at_a_time_and_then_all_makes_each_once(opened):
     assert memory.pair(space="a").pairs == 1
     assert pairs(memory, "b") == set()
     assert memory.pair().pairs == 1
-    assert (pairs(memory, "a"), pairs(memory, "b")) == ({("Where does Ana live?", "Lisbon")}, {("Where does Ana live?", "Porto")})
+    assert (pairs(memory, "a"), pairs(memory, "b")) == (
+        {("Where does Ana live?", "Lisbon")},
+        {("Where does Ana live?", "Porto")},
+    )
 
 
 def test_what_is_asked_and_told_in_one_session_is_a_pair_also_across_calls(opened):
@@ -200,7 +209,9 @@ def test_rules_and_a_model_side_by_side(with_model):
     before = len(pairs(memory))
     memory.pair(by="model")
     assert pairs(memory) >= {("Where does Ana live?", "Lisbon"), ("What did Ana paint?", "kites")}
-    assert sum(cube.kind is Kind.QA for cube in memory.list()) == len(pairs(memory)) > before  # the same pair is made once
+    assert (
+        sum(cube.kind is Kind.QA for cube in memory.list()) == len(pairs(memory)) > before
+    )  # the same pair is made once
 
 
 def test_what_failed_is_tried_again_and_nothing_is_made_twice(with_model):
@@ -258,7 +269,10 @@ def test_pairs_by_a_model_need_one(opened):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("p.jsonl", '{"question": "Who wrote Dust?", "answer": "Ana Costa"}\n{"question": "Who is Rex?", "answer": "a dog"}\n'),
+        (
+            "p.jsonl",
+            '{"question": "Who wrote Dust?", "answer": "Ana Costa"}\n{"question": "Who is Rex?", "answer": "a dog"}\n',
+        ),
         ("p.csv", 'question,answer\nWho wrote Dust?,Ana Costa\n"Who is Rex?","a dog"\n'),
     ],
 )

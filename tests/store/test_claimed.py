@@ -37,7 +37,10 @@ ORPHANS = "SELECT seq FROM claims WHERE seq NOT IN (SELECT seq FROM cubes)"
 
 def stated(memory, space="default"):
     found = memory._store.derived.claims(space)
-    return [(one.fact.subject, one.fact.relation, one.fact.value) for one in sorted(found, key=lambda one: (one.seq, one.fact.value))]
+    return [
+        (one.fact.subject, one.fact.relation, one.fact.value)
+        for one in sorted(found, key=lambda one: (one.seq, one.fact.value))
+    ]
 
 
 def test_they_follow_adds_corrections_and_forgets(opened, rows):
