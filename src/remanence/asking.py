@@ -9,7 +9,7 @@ from typing import Any
 
 from remanence.answer.pairs import by_pairs
 from remanence.answer.pipeline import Method, answer, answer_stream
-from remanence.arguments import place
+from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
 from remanence.language.slots import resolve
@@ -17,7 +17,7 @@ from remanence.pairing import Paired, imported, pair
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.write.extract import Extractor, ModelExtractor
-from remanence.write.messages import Message, moment
+from remanence.write.messages import Message, moment, text
 from remanence.write.openie import CachedExtractor
 from remanence.write.pairs import read_pairs
 from remanence.write.pipeline import Progress
@@ -33,10 +33,17 @@ def _current(where: dict[str, Any]) -> dict[str, Any]:
     return {"current": where.get("as_of") is None} | where
 
 
+def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:
+    """The question, checked as `recall` checks it, before pairs are looked at; and so the space."""
+    scope(where.get("space", DEFAULT_SPACE), None, None, None)
+    return text(question, "The question", rooms.settings.max_question)
+
+
 def ask(
     rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Answer:
     """See `Memory.ask`."""
+    question = _checked(rooms, question, where)
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         return known
     hits = recall(question, k=k, **_current(where))
@@ -47,6 +54,7 @@ def ask_stream(
     rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Iterator[str | Answer]:
     """See `Memory.ask_stream`."""
+    question = _checked(rooms, question, where)
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         yield known.text
         yield known

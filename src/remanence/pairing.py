@@ -113,11 +113,13 @@ class _Turns:
             last, self._last[cube.scope] = self._last.get(cube.scope), cube
             if last is not None:
                 return last
-        own = (cube.recorded_at, cube.id)
-        if cube.version > 1:  # corrected: it was written before its version was
-            first = self._store.versions(cube.id, cube.scope.space)[0]
-            own = (first.recorded_at, first.id)
-        return next((one for one in self._store.beside(cube) if (one.recorded_at, one.id) < own), None)
+        own = self._written(cube)
+        return next((one for one in self._store.beside(cube) if self._written(one) < own), None)
+
+    def _written(self, cube: MemCube) -> tuple[datetime, str]:
+        """The place of a memory in the order of writing, which corrections keep."""
+        first = cube if cube.version == 1 else self._store.versions(cube.id, cube.scope.space)[0]
+        return first.recorded_at, first.id
 
 
 def _asked(cube: MemCube, turns: _Turns, model: LanguageModel | None) -> tuple[Sequence[_Asked], Cost]:
