@@ -24,6 +24,7 @@ from remanence.write.pipeline import Progress
 Recall = Callable[..., Hits]
 """`Memory.recall`."""
 
+_NARROWING = ("as_of", "since", "until", "kinds", "meta")  # filters that a turn beside a hit need not pass
 _PAIRS = 5  # pairs that are compared with a question
 
 
@@ -93,7 +94,7 @@ def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, 
     return {
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
-        "neighbours": rooms.store.beside,
+        "neighbours": None if any(where.get(name) is not None for name in _NARROWING) else rooms.store.beside,
     }  # fmt: skip
 
 

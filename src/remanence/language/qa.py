@@ -9,7 +9,7 @@ from remanence.language.tokens import stems
 _QUESTION = re.compile(r"\s*Q:[ \t]*")
 _ANSWER_LINE = re.compile(r"\n[ \t]*A:[ \t]*")
 _WORD = re.compile(r"[^\W_][\w'’.-]*[^\W_]|[^\W_]")
-_HEAD = re.compile(r"\b(?:the\s+)?(?:[\w-]+\s+){1,3}(?:of|from|for|by|in|behind)\s+(?:the\s+)?$", re.IGNORECASE)
+_HEAD = re.compile(r"(?<![\w-])(?:the\s+)?(?:[\w-]+\s+){1,3}(?:of|from|for|by|in|behind)\s+(?:the\s+)?$", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:the|an?)\s+$", re.IGNORECASE)
 
 

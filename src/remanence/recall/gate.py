@@ -78,10 +78,10 @@ _SMALL_TALK = frozenset(
     ]
 )
 _WORD = re.compile(r"[^\W_]+")
-_SUM = re.compile(
-    r"\s*(?:what(?:'s| is)\s+|calculate\s+|compute\s+)?[\d\s.,+*/()^%-]*\d\s*[+*/^%-]\s*[\d\s.,+*/()^%-]*\d[\s)]*=?\s*\??\s*",
-    re.IGNORECASE,
-)
+_ASKS_FOR_SUM = re.compile(r"(?:what(?:['’]s| is)|calculate|compute)\s", re.IGNORECASE)
+_FIGURES = re.compile(r"[\d\s.,+*/()^%-]+")
+# "555-1234" and "2024/05/08" may stand in a memory: a dash or a slash calculates only between blanks.
+_OPERATION = re.compile(r"[\d)]\s*[+*^%]\s*[\d(.-]|[\d)]\s+[-/]\s+[\d(.-]")
 _HOPS = re.compile(r"\b(?:whose|who|that|which|where|when)\b|\bof the\b|['’]s\b", re.IGNORECASE)
 _BEST = 10  # hits of each search that are compared
 
@@ -125,9 +125,17 @@ def unneeded(question: str) -> Routed | None:
     words = _WORD.findall(question.lower().replace("'", "").replace("’", ""))
     if words and all(word in _SMALL_TALK for word in words):
         return Routed(Route.NONE, "small talk")
-    if _SUM.fullmatch(question):
+    if _is_sum(question):
         return Routed(Route.NONE, "a sum")
     return None
+
+
+def _is_sum(question: str) -> bool:
+    """Figures and signs with something to calculate, and nothing else. Time is linear in the length of the question."""
+    text = question.strip()
+    asks = _ASKS_FOR_SUM.match(text)
+    figures = text[asks.end() if asks else 0 :].rstrip("?= ")
+    return _FIGURES.fullmatch(figures) is not None and _OPERATION.search(figures) is not None
 
 
 def features(

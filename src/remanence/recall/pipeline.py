@@ -150,20 +150,23 @@ class Recall:
     def _current(
         self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
     ) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-        """The order without outdated slots among the first, and a note on each that was left out."""
-        first = order[: 4 * query.k]
-        seqs = {int(seq) for seq in view.seq[pool[first]]}
+        """The first of the order that are not outdated, and a note on each that would have stood among them."""
         within = set(view.seq[mask].tolist())
-        stated = [one for one in self._store.derived.claims(query.scope.space, sorted(seqs)) if one.seq in within]
-        old = outdated(stated, seqs)
-        if not old:
-            return order, ()
-        keep = ~np.isin(view.seq[pool[order]], list(old))
+        looked = 4 * query.k
+        while True:  # until enough are left of those that were looked at
+            seqs = view.seq[pool[order[:looked]]].tolist()
+            found = self._store.derived.claims(query.scope.space, sorted(seqs))
+            old = outdated([one for one in found if one.seq in within], set(seqs))
+            kept = [place for place, seq in enumerate(seqs) if seq not in old][: query.k]
+            if len(kept) == query.k or looked >= len(order):
+                break
+            looked *= 4
+        before = seqs[: kept[-1]] if len(kept) == query.k else seqs
         notes = tuple(
             f"Left out {pair.old.cube_id}: {pair.old.fact.value!r} was followed by {pair.by.fact.value!r} in {pair.by.cube_id}."
-            for pair in old.values()
+            for pair in (old[seq] for seq in before if seq in old)
         )
-        return order[keep], notes
+        return order[kept], notes
 
 
 class Looked(NamedTuple):
