@@ -1,4 +1,4 @@
-"""The demo: a year of chat and five papers go in, sixteen questions are asked, one fact is corrected, one forgotten.
+"""The demo: a year of chat, five papers and ten cards go in; questions are looked up and answered, a fact corrected, one forgotten.
 
 Run it with `make demo`, or `python examples/demo.py`; `--ask "question"` asks one question of your own. It needs nothing
 but Remanence, writes to a temporary folder, and reads the same settings as everything else (`REMANENCE_EMBEDDER=hashing`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import statistics
 import sys
 import tempfile
@@ -29,6 +30,16 @@ from remanence import Hits, MemCube, Memory, RemanenceError
 SAMPLE = Path(__file__).parent / "sample"
 SPACE = "demo"
 SHOWN, ASKED = 3, 10  # hits shown of each question, and asked for; expected ones further down are shown too
+
+ANSWERED = (
+    "When was Tomasz's bicycle stolen?",
+    "What did Tomasz say about octopus?",
+    "What is the maximum temperature of the kiln that the lease of the workshop allows?",
+    "What is the name of Tomasz's cat?",
+)
+WALK_QUESTION = "What did the founder of Calor & Barro do before she built kilns?"
+WALK_EXPECTS = ("card:calor-barro", "card:celeste-ramalho")  # one names the founder, the other her trade
+HOME_QUESTION = "Where does Leonor live?"
 
 WISH = "s06:15"  # Marta wants to be reminded in the morning
 WISH_QUESTION = "At what time of day does Marta want to be reminded of things?"
@@ -57,9 +68,12 @@ class Demo:
         self.noted: set[str] = set()
 
     def remember(self) -> None:
-        """The chat through `add`, the papers through `ingest`."""
+        """The chat and the cards through `add`, the papers through `ingest`."""
         self.console.rule("Remember", align="left")
-        chat = [json.loads(line) for line in (SAMPLE / "chat.jsonl").read_text(encoding="utf-8").splitlines()]
+        chat, cards = (
+            [json.loads(line) for line in (SAMPLE / name).read_text(encoding="utf-8").splitlines()]
+            for name in ("chat.jsonl", "cards.jsonl")
+        )
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         started = time.perf_counter()
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
@@ -70,19 +84,21 @@ class Demo:
                 ids = self.memory.add(some, space=SPACE)
                 self.turns |= {turn["meta"]["turn"]: one for turn, one in zip(some, ids, strict=True)}
                 bar.update(task, advance=len(some))
+            self.memory.add(cards, space=SPACE)
             passages = self.memory.ingest(
                 SAMPLE / "documents", space=SPACE,
                 progress=lambda done, total: bar.update(task, description="papers", completed=done, total=total),
             )  # fmt: skip
         seconds = time.perf_counter() - started
-        count = len(chat) + len(passages)
-        self.say(f"{len(chat)} turns of chat and {len(passages)} passages of 5 papers: {count} memories")
+        count = len(chat) + len(cards) + len(passages)
+        self.say(
+            f"{len(chat)} turns of chat, {len(cards)} cards, {len(passages)} passages of 5 papers: {count} memories"
+        )
         self.say(f"{seconds:.1f} s, {count / seconds:,.0f} memories per second, all of them synced to the disk")
 
-    def ask_all(self) -> None:
+    def recall_all(self) -> None:
         """Every question of the sample, and how many found what they should."""
-        self.console.print()
-        self.console.rule("Ask", align="left")
+        self.begin("Recall")
         best: list[int] = []  # rank of the first expected hit; ASKED + 1 for none
         for question in json.loads((SAMPLE / "questions.json").read_text(encoding="utf-8")):
             expected = set(question["expect"])
@@ -99,14 +115,69 @@ class Demo:
         )
 
     def ask(self, question: str) -> None:
-        """One question of the user's own."""
-        self.console.print()
+        """One question of the user's own: the answer, and what recall finds."""
+        self.answer(question)
         self.show(question, "yours", Text(), self.recall(question, k=5), set())
+
+    def answer_some(self) -> None:
+        """Answers with their citations, and one that is not given. No language model: sentences are quoted."""
+        self.begin("Answer")
+        for question in ANSWERED:
+            self.answer(question)
+        self.console.print()
+        self.say(
+            "Without a language model the best sentences are quoted; REMANENCE_MODEL names one that writes. What the "
+            "memories do not support is not said."
+        )
+
+    def answer(self, question: str) -> None:
+        """An answer and the stretches of text that it rests on, or that there is none."""
+        found = self.memory.ask(question, space=SPACE)
+        self.console.print()
+        self.say(question, "bold")
+        if found.abstained:
+            self.row("", f"The memory does not say. (confidence {found.confidence:.2f})", "yellow")
+            return
+        self.row("", f"{found.text} (confidence {found.confidence:.2f})", "green")
+        for cube_id in dict.fromkeys(one.cube_id for one in found.citations):
+            parts = ", ".join(f"{one.start} to {one.end}" for one in found.citations if one.cube_id == cube_id)
+            self.row("", f"cites: {origin(self.memory.get(cube_id))}, characters {parts}", "dim")
+
+    def walk(self) -> None:
+        """A question whose answer lies two steps away: what answers it shares hardly a word with it."""
+        self.begin("Walk")
+        without = self.recall(WALK_QUESTION, k=ASKED, kinds=["document"], route="cheap")
+        hits = self.recall(WALK_QUESTION, k=ASKED, kinds=["document"])
+        self.show(WALK_QUESTION, "two steps", Text(), hits, set(WALK_EXPECTS))
+        for label, found in (("words and meaning", without), ("with the walk", hits)):
+            rank = next((rank for rank, hit in enumerate(found, 1) if place(hit.cube) == WALK_EXPECTS[1]), 0)
+            self.row(label, f"{WALK_EXPECTS[1]} at rank {rank}" if rank else f"{WALK_EXPECTS[1]} not in {ASKED}")
+        if hits.routed:
+            self.row("the gate", str(hits.routed))
+        self.say(
+            "The walk goes along the names that texts share: from the firm to its card, which names the founder, and on to "
+            "what else names her."
+        )
+
+    def change(self) -> None:
+        """What was replaced is left out of the current view; what time cannot order is named."""
+        self.begin("Change")
+        self.say(HOME_QUESTION, "bold")
+        for label, current in (("everything", False), ("current view", True)):
+            hits = self.recall(HOME_QUESTION, k=2, kinds=["document"], current=current)
+            for hit in hits:
+                if "lives in" in hit.cube.text:
+                    self.row(label, f"{hit.cube.provenance.observed_at:%Y-%m-%d}  {hit.cube.text}")
+        for note in hits.notes:
+            self.row("note", re.sub(r"\b([0-9a-f]{8})-[0-9a-f-]{27}", r"\1…", note), "dim")
+        for one in self.memory.conflicts(space=SPACE):
+            self.say(f"A contradiction: {one.subject}, {one.relation}", "bold")
+            for side in (one.first, one.second):
+                self.row(side.value, side.cube.text)
 
     def correct(self) -> None:
         """A changed wish: before, after, and as of a day between."""
-        self.console.print()
-        self.console.rule("Correct", align="left")
+        self.begin("Correct")
         self.say(WISH_QUESTION, "bold")
         self.first("before", self.recall(WISH_QUESTION, k=1))
         self.memory.correct(self.turns[WISH], NEW_WISH, time=NEW_WISH_HOLDS_FROM)
@@ -118,8 +189,7 @@ class Demo:
 
     def forget(self) -> None:
         """A door code: found, erased, and searched for in the bytes of the file."""
-        self.console.print()
-        self.console.rule("Forget", align="left")
+        self.begin("Forget")
         self.say(CODE_QUESTION, "bold")
         self.first("before", self.recall(CODE_QUESTION, k=1))
         self.row("in the file", f"“{SECRET.decode()}” occurs {self.occurrences()}×")
@@ -135,8 +205,7 @@ class Demo:
 
     def cost(self) -> None:
         """Sizes and times."""
-        self.console.print()
-        self.console.rule("Cost", align="left")
+        self.begin("Cost")
         stats = self.memory.stats()
         self.row("file", f"{stats.bytes:,} bytes for {stats.cubes} memories: {stats.bytes / stats.cubes:,.0f} each")
         self.row("in memory", f"{stats.memory_bytes:,} bytes of indexes")
@@ -148,12 +217,17 @@ class Demo:
 
     # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def begin(self, what: str) -> None:
+        """A new part."""
+        self.console.print()
+        self.console.rule(what, align="left")
+
     def recall(self, question: str, **options: Any) -> Hits:
         """Timed; what could not be done is said once."""
         started = time.perf_counter()
         hits = self.memory.recall(question, space=SPACE, **options)
         self.took.append(time.perf_counter() - started)
-        for note in set(hits.notes) - self.noted:
+        for note in set(hits.notes) - self.noted if not options.get("current") else ():
             self.noted.add(note)
             self.say(f"note: {note}", "red")
         return hits
@@ -181,9 +255,9 @@ class Demo:
         """The best hit after a label."""
         self.row(label, hits[0].cube.text if hits else "nothing")
 
-    def row(self, label: str, text: str) -> None:
+    def row(self, label: str, text: str, style: str = "") -> None:
         """A label and a text, on as many lines as it needs."""
-        self.cut(f"  {label:<19}", text, lines=100)
+        self.cut(f"  {label:<19}" if label else "  ", text, lines=100, style=style)
 
     def say(self, text: str, style: str = "") -> None:
         """A line of our own."""
@@ -212,7 +286,9 @@ def verdict(expected: set[str], ranks: Sequence[int]) -> Text:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo."""
-    parser = argparse.ArgumentParser(description="A year of chat and five papers, and what Remanence makes of them.")
+    parser = argparse.ArgumentParser(
+        description="A year of chat, five papers and ten cards, and what Remanence makes of them."
+    )
     parser.add_argument("--ask", metavar="QUESTION", help="ask this one question of the sample")
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -229,7 +305,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if args.ask is not None:
                     demo.ask(args.ask)
                     return 0
-                demo.ask_all()
+                demo.recall_all()
+                demo.answer_some()
+                demo.walk()
+                demo.change()
                 demo.correct()
                 demo.forget()
                 demo.cost()

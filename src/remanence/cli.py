@@ -1,8 +1,4 @@
-"""The command line: one small function per command, and one table that names them all.
-
-A command returns an `Answer`: data for `--json`, and a view for people that is only built when it is wanted. Everything
-else that is said (progress, notes, errors) goes to stderr.
-"""
+"""The command line: its options, and one table that names all commands. What they do stands in `commands.py`."""
 
 from __future__ import annotations
 
@@ -40,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in argv
     try:
         args = _parser().parse_args(argv or ["--help"])
-        with show.warnings(shown=args.command != "recall"):  # its hits carry their own notes
+        with show.warnings(shown=args.command not in {"recall", "ask"}):  # these carry their own notes
             answer = COMMANDS[args.command].run(args)
         show.result(answer.data, answer.view, as_json=as_json)
     except RemanenceError as error:

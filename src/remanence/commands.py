@@ -18,12 +18,12 @@ from rich.console import RenderableType
 
 from remanence import cubes, show
 from remanence.cubes import DEFAULT_SPACE, Hit
-from remanence.errors import InputError, NotAStoreError, UnreadableFileError
+from remanence.errors import InputError, NoModelError, NotAStoreError, UnreadableFileError
 from remanence.forget.pipeline import Erasure
 from remanence.memory import Memory
-from remanence.pairing import Paired
 from remanence.settings import Settings
 
+_SET_A_MODEL = "Set REMANENCE_MODEL=http://host:port/v1#model"
 _SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
 
 Args = argparse.Namespace
@@ -203,17 +203,26 @@ def models(args: Args) -> Answer:
 
 def ask(args: Args) -> Answer:
     """Streams to a terminal; the checked answer comes at the end."""
+    streaming = not args.json and sys.stdout.isatty()
+    found, written = cubes.Answer("", abstained=True), ""
     with _opened(args) as memory:
-        options = {**_scope(args), "as_of": args.as_of, "now": args.now}
-        pieces = memory.ask_stream(_text(args.question), method=args.method, k=args.k, budget=args.budget, **options)
-        streaming = not args.json and sys.stdout.isatty()
-        found = cubes.Answer("", abstained=True)
-        for piece in pieces:
-            if isinstance(piece, cubes.Answer):
-                found = piece
-            elif streaming:
-                show.piece(piece)
-    return Answer(_answer(found), lambda: show.answer(found, streamed=streaming), 0)
+        pieces = memory.ask_stream(
+            _text(args.question), method=args.method, k=args.k, budget=args.budget, **_scope(args), as_of=args.as_of, now=args.now
+        )  # fmt: skip
+        try:
+            for piece in pieces:
+                if isinstance(piece, cubes.Answer):
+                    found = piece
+                elif streaming:
+                    written += piece
+                    show.piece(piece)
+        except KeyboardInterrupt:
+            if written:
+                show.piece("\n")
+            raise
+        except NoModelError as error:
+            raise NoModelError(error.what, f"{_SET_A_MODEL}, or leave --method out.") from error
+    return Answer(_answer(found), lambda: show.answer(found, written))
 
 
 def _answer(found: cubes.Answer) -> dict[str, Any]:
@@ -222,7 +231,7 @@ def _answer(found: cubes.Answer) -> dict[str, Any]:
 
 
 def extract(args: Args) -> Answer:
-    with _opened(args) as memory, show.Bar("memories") as bar:
+    with _opened(args) as memory, show.Bar("memories", "read") as bar:
         done = memory.extract(args.extractions, space=args.space, progress=bar)
     failures = {cube_id: str(error) for cube_id, error in done.failures.items()}
     data = {**asdict(replace(done, failures={})), "failures": failures}
@@ -230,14 +239,17 @@ def extract(args: Args) -> Answer:
 
 
 def pair(args: Args) -> Answer:
-    with _opened(args, create=args.pairs is not None) as memory, show.Bar("memories") as bar:
+    if args.pairs is not None and args.by != "rules":
+        raise InputError("--by cannot go with a file.", "Leave one of them out.")
+    with _opened(args, create=args.pairs is not None) as memory, show.Bar("memories", "done") as bar:
         done = memory.pair(args.pairs, by=args.by, space=args.space, progress=bar)
-    if not isinstance(done, Paired):
-        new = done.new
-        return Answer({"ids": done, "pairs": new}, lambda: show.plain(f"{new:,} new pairs"))
-    failures = {cube_id: str(error) for cube_id, error in done.failures.items()}
-    data = {**asdict(replace(done, failures={})), "failures": failures}
-    return Answer(data, lambda: show.paired(done), 1 if failures else 0)
+    if isinstance(done, cubes.Ids):
+        ids = done
+        return Answer({"ids": ids, "pairs": ids.new}, lambda: show.plain(f"{ids.new:,} new pairs"))
+    made = done
+    failures = {cube_id: str(error) for cube_id, error in made.failures.items()}
+    data = {**asdict(replace(made, failures={})), "failures": failures}
+    return Answer(data, lambda: show.paired(made), 1 if failures else 0)
 
 
 def conflicts(args: Args) -> Answer:

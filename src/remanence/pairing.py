@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance
+from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance, Scope
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
 from remanence.language import questions
 from remanence.language.qa import qa_text
@@ -63,25 +63,24 @@ def pair(
     note = f"paired/{maker}/{'' if space is None else space}"
     after = int(store.note(note) or 0)
     total = store.counts()["versions"]
-    done, failures, previous, tried = Paired(), dict[str, RemanenceError](), None, 0
+    done, failures, turns, tried = Paired(), dict[str, RemanenceError](), _Turns(store), 0
     while not stop() and (some := store.numbered(after, _STEP)):
         drafts: list[tuple[MemCube, str]] = []
         for _, cube in some:
+            turns.corrected(cube)
             if (
                 cube.superseded_at is not None
                 or cube.kind is Kind.QA
                 or (space is not None and cube.scope.space != space)
             ):
-                previous = cube if cube.superseded_at is None else previous
                 continue
             found: Sequence[_Asked] = ()
             try:
-                found, cost = _asked(cube, previous, model)
+                found, cost = _asked(cube, turns, model)
                 done = replace(done, cost=done.cost + cost)
             except (EndpointError, BrokenAnswerError) as error:
                 failures[cube.id] = error
             drafts += [(cube, qa_text(one.question, one.answer)) for one in found]
-            previous = cube
             done = replace(done, cubes=done.cubes + 1)
         new = _commit(store, embed, drafts, maker)
         after = some[-1][0]
@@ -94,7 +93,36 @@ def pair(
     return done
 
 
-def _asked(cube: MemCube, previous: MemCube | None, model: LanguageModel | None) -> tuple[Sequence[_Asked], Cost]:
+class _Turns:
+    """The turn before each, in its session: whatever came between, and whenever it was written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: dict[Scope, MemCube] = {}
+
+    def corrected(self, cube: MemCube) -> None:
+        """After a version that no longer holds, the store has to say what stands in its place."""
+        if cube.superseded_at is not None:
+            self._last.pop(cube.scope, None)
+
+    def before(self, cube: MemCube) -> MemCube | None:
+        """The current memory before one in its session; None where there is none. Ask in the order of writing."""
+        if cube.scope.session is None:
+            return None
+        if cube.version == 1:
+            last, self._last[cube.scope] = self._last.get(cube.scope), cube
+            if last is not None:
+                return last
+        own = self._written(cube)
+        return next((one for one in self._store.beside(cube) if self._written(one) < own), None)
+
+    def _written(self, cube: MemCube) -> tuple[datetime, str]:
+        """The place of a memory in the order of writing, which corrections keep."""
+        first = cube if cube.version == 1 else self._store.versions(cube.id, cube.scope.space)[0]
+        return first.recorded_at, first.id
+
+
+def _asked(cube: MemCube, turns: _Turns, model: LanguageModel | None) -> tuple[Sequence[_Asked], Cost]:
     if model is not None:
         from remanence.write.pairs import model_pairs
 
@@ -103,6 +131,7 @@ def _asked(cube: MemCube, previous: MemCube | None, model: LanguageModel | None)
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user
     pairs: list[_Asked] = list(questions.pairs(cube.text, speaker, cube.about))
+    previous = turns.before(cube)
     if previous is not None and _answers(previous, cube) and (found := questions.exchange(previous.text, cube.text)):
         pairs.append(found)
     return pairs, Cost()

@@ -22,7 +22,8 @@ class Rooms:
 
     def __init__(self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None) -> None:
         self.store, self.settings = store, settings
-        self._profile, self._model = profile, model
+        self._profile, self._given = profile, model
+        self._model: LanguageModel | None = None
         self._encoding: Encoding | None = None
         self.recall_: Recall | None = None
         """The indexes, None before the first question."""
@@ -59,7 +60,7 @@ class Rooms:
                 from remanence.models.cached_answers import CachedModel
                 from remanence.models.speaking import open_language_model
 
-                model = open_language_model(self.settings)
+                model = self._given or open_language_model(self.settings)
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
 

@@ -15,33 +15,35 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from remanence.calibration import Fitted
-from remanence.conflicts import Conflict
 from remanence.cubes import Answer, Cost, Hits, MemCube, Page
 from remanence.errors import RemanenceError
 from remanence.forget.pipeline import Erasure
 from remanence.models.shelf import ModelStatus
-from remanence.pairing import Paired
-from remanence.reading import Read
 from remanence.stats import Stats
 from remanence.store.protocol import Checked
 
+if TYPE_CHECKING:  # what they are made with is slow to load
+    from remanence.calibration import Fitted
+    from remanence.conflicts import Conflict
+    from remanence.pairing import Paired
+    from remanence.reading import Read
+
 _CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKS = re.compile(r"\s*\[\d+(?:\s*[,;]\s*\d+)*\]")  # where a model names the memories that it read
 _SHORT = 400  # characters of a text where many are shown; `get` shows all
 _REASONS = 3
 
 
 def console(file: TextIO) -> Console:
     """Plain but for our own styles. Colours only on a terminal, none where NO_COLOR is set: rich sees to both."""
-    if isinstance(file, TextIOWrapper):
-        file.reconfigure(errors="backslashreplace")  # what its encoding lacks is spelled out
+    _spelling_out(file)
     return Console(file=file, highlight=False, markup=False, emoji=False)
 
 
@@ -79,16 +81,18 @@ def hits(found: Hits) -> RenderableType:
 
 def piece(text: str) -> None:
     """A piece of an answer while it is written."""
+    _spelling_out(sys.stdout)
     sys.stdout.write(clean(text))
     sys.stdout.flush()
 
 
-def answer(found: Answer, *, streamed: bool = False) -> RenderableType:
-    """The answer, then what each sentence rests on; or that there is none."""
+def answer(found: Answer, streamed: str = "") -> RenderableType:
+    """The answer, then what each sentence rests on; or that there is none. What was `streamed` as it stands is not repeated."""
     blocks: list[RenderableType] = [Text()] if streamed else []
     if found.abstained:
         blocks.append(Text("The memory does not say.", "bold"))
-    elif not streamed or found.removed:
+    elif _MARKS.sub("", streamed).split() != found.text.split():
+        blocks += [Text("After the check:", "dim")] if streamed else []
         blocks.append(Text(clean(found.text), "bold"))
     blocks += [
         _under(Text.assemble((f"[{one.sentence + 1}] ", "dim"), f"“{line(one.quote)}”  ", (one.cube_id, "dim")))
@@ -101,11 +105,13 @@ def answer(found: Answer, *, streamed: bool = False) -> RenderableType:
 
 def read(done: Read) -> RenderableType:
     """What came of extraction."""
-    return _outcome(
-        f"{done.read:,} memories read, {done.waiting:,} waiting, {done.missing:,} unknown to the file",
-        done.failures,
-        done.cost,
+    counts = (
+        (done.waiting, "waiting"),
+        (done.missing, "unknown to the file"),
+        (done.dropped, "items without support left out"),
     )
+    rest = "".join(f", {count:,} {what}" for count, what in counts if count)
+    return _outcome(f"{done.read:,} memories read{rest}", done.failures, done.cost)
 
 
 def paired(done: Paired) -> RenderableType:
@@ -246,8 +252,8 @@ class Bar:
     An interruption carries the count away with it, as a note of the exception.
     """
 
-    def __init__(self, things: str, *, resumes: bool = True) -> None:
-        self._things, self._resumes = things, resumes
+    def __init__(self, things: str, done: str = "durable", *, resumes: bool = True) -> None:
+        self._things, self._kept, self._resumes = things, done, resumes
         self._before = self._done = self._total = 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
         self._live = Progress(*columns, console=console(sys.stderr), transient=True, disable=not sys.stderr.isatty())
@@ -280,7 +286,7 @@ class Bar:
         self._live.stop()
         if isinstance(error, KeyboardInterrupt) and self._resumes:
             of = f" of {self._before + self._total:,}" if self._total else ""
-            error.add_note(f"Stopped: {self._before + self._done:,}{of} {self._things} are durable.")
+            error.add_note(f"Stopped: {self._before + self._done:,}{of} {self._things} are {self._kept}.")
             error.add_note("Run the same command again: it goes on from there.")
 
 
@@ -350,6 +356,12 @@ def _under(text: Text) -> Padding:
 
 def _when(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _spelling_out(file: TextIO) -> None:
+    """What the file's encoding lacks is spelled out."""
+    if isinstance(file, TextIOWrapper):
+        file.reconfigure(errors="backslashreplace")
 
 
 def _spelled(match: re.Match[str]) -> str:

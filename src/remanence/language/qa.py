@@ -9,8 +9,30 @@ from remanence.language.tokens import stems
 _QUESTION = re.compile(r"\s*Q:[ \t]*")
 _ANSWER_LINE = re.compile(r"\n[ \t]*A:[ \t]*")
 _WORD = re.compile(r"[^\W_][\w'’.-]*[^\W_]|[^\W_]")
-_HEAD = re.compile(r"(?<![\w-])(?:the\s+)?(?:[\w-]+\s+){1,3}(?:of|from|for|by|in|behind)\s+(?:the\s+)?$", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:the|an?)\s+$", re.IGNORECASE)
+
+_ASKS_WHO = re.compile(r"\W*(?:who|whom|what|which)\b", re.IGNORECASE)
+_ARTICLES = frozenset({"the", "a", "an"})
+_JOINING = frozenset({"of", "from", "for", "by", "in", "behind"})
+_HEAD_WORDS = 3
+_STEM = 3  # letters of the shortest verb that a noun is made from: "own", "owner"
+_DOERS = {
+    verb: frozenset(stem for noun in nouns.split() for stem in stems(noun))
+    for verb, nouns in (
+        ("write", "author writer novelist poet"),
+        ("make", "maker creator manufacturer"),
+        ("marri", "wife husband spouse"),
+        ("found", "founder"),
+        ("star", "star lead actor actress"),
+        ("play", "actor actress"),
+        ("compos", "composer"),
+        ("creat", "creator author maker"),
+        ("own", "owner"),
+        ("win", "winner"),
+        ("rule", "ruler king queen emperor"),
+    )
+}
+"""Who does what a verb says, by the verb's stem, where the noun does not begin with it."""
 
 
 def qa_text(question: str, answer: str) -> str:
@@ -41,19 +63,44 @@ def bridged(question: str, known_question: str, answer: str) -> str | None:
     words = [(match.start(), match.end(), stems(match.group())) for match in _WORD.finditer(question)]
     shared = [place for place, (_, _, own) in enumerate(words) if own and set(own) <= known]
     run = _longest(words, shared)
-    if run is None or len(shared) == sum(
-        bool(own) for _, _, own in words
-    ):  # the whole question is known: nothing is left to ask
+    if run is None or len(shared) == sum(bool(own) for _, _, own in words):  # nothing shared, or nothing left to ask
         return None
+    held = {stem for _, _, own in words[run[0] : run[1] + 1] for stem in own}
+    missing = known - held
     start, end = words[run[0]][0], words[run[1]][1]
-    head = _HEAD.search(question, 0, start)
-    asks_head = head and not set(stems(head.group())) <= known and head.start() > 0
+    if missing:
+        head = _head(question, words, run[0])
+        if head is None or not _ASKS_WHO.match(known_question) or not all(_means(stem, head[1]) for stem in missing):
+            return None
+        start = head[0]
     article = _ARTICLE.search(question, 0, start)
-    start = head.start() if head and asks_head else article.start() if article else start
+    start = article.start() if article else start
     left, right = question[:start], question[end:]
     if not stems(left + right):
         return None
-    return " ".join(f"{left.rstrip()} {answer} {right.lstrip() if right[:1].isalnum() else right}".split())
+    return " ".join(f"{left.rstrip()} {answer.strip()}{right}".split())
+
+
+def _head(question: str, words: list[tuple[int, int, list[str]]], place: int) -> tuple[int, set[str]] | None:
+    """What is said of the shared part before it, "director of" in "the director of Dust": its start and its stems."""
+    at = place - 1
+    while at >= 0 and not words[at][2] and question[words[at][0] : words[at][1]].lower() in _ARTICLES:
+        at -= 1
+    if at < 1 or question[words[at][0] : words[at][1]].lower() not in _JOINING or not words[at - 1][2]:
+        return None
+    first = at - 1
+    while first and at - first < _HEAD_WORDS and words[first - 1][2]:
+        first -= 1
+    if first and question[words[first - 1][0] : words[first - 1][1]].lower() not in _ARTICLES:
+        first = at - 1  # no article says where it begins
+    return words[first][0], {stem for _, _, own in words[first:at] for stem in own}
+
+
+def _means(verb: str, nouns: set[str]) -> bool:
+    """Whether one of some nouns names who or what does what a verb says: "directed" and "director"."""
+    return any(
+        noun in _DOERS.get(verb, ()) or (min(len(noun), len(verb)) >= _STEM and noun.startswith(verb)) for noun in nouns
+    )
 
 
 def _longest(words: list[tuple[int, int, list[str]]], shared: list[int]) -> tuple[int, int] | None:

@@ -7,9 +7,12 @@ that its index keeps. What a memory holds nobody else knows, so small talk and s
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +81,14 @@ _SMALL_TALK = frozenset(
     ]
 )
 _WORD = re.compile(r"[^\W_]+")
-_ASKS_FOR_SUM = re.compile(r"(?:what(?:['’]s| is)|calculate|compute)\s", re.IGNORECASE)
-_FIGURES = re.compile(r"[\d\s.,+*/()^%-]+")
-# "555-1234" and "2024/05/08" may stand in a memory: a dash or a slash calculates only between blanks.
-_OPERATION = re.compile(r"[\d)]\s*[+*^%]\s*[\d(.-]|[\d)]\s+[-/]\s+[\d(.-]")
+_FILLING = frozenset(
+    """a all and are doing going how k lot much no re right see so sure there u very you youre""".split()  # noqa: SIM905
+)
+"""Words of small talk that alone are none."""
+_ASKED = re.compile(r"\s*(?:what(?:['’]s|\s+is)\s|calculate\s|compute\s)?", re.IGNORECASE)
+_SIGNS = re.compile(r"[\d\s.,+*/()^%=?-]+")
+_SUM = re.compile(r"\d[\s)]{0,3}(?:[+*^%]|\s[-/]\s)[\s(]{0,3}\d|\d\s?[-/]\s?\d[\d\s]{0,20}=")
+"""Hyphens and slashes without blanks also stand in dates and phone numbers, and those are looked up."""
 _HOPS = re.compile(r"\b(?:whose|who|that|which|where|when)\b|\bof the\b|['’]s\b", re.IGNORECASE)
 _BEST = 10  # hits of each search that are compared
 
@@ -123,28 +130,25 @@ DEFAULT = Gate(graph={"bias": 2.0}, nothing={"bias": -20.0})
 def unneeded(question: str) -> Routed | None:
     """A question that no memory can answer better than none: small talk, or a sum."""
     words = _WORD.findall(question.lower().replace("'", "").replace("’", ""))
-    if words and all(word in _SMALL_TALK for word in words):
+    if all(word in _SMALL_TALK for word in words) and (set(words) - _FILLING or words[:3] == ["how", "are", "you"]):
         return Routed(Route.NONE, "small talk")
-    if _is_sum(question):
+    begun = _ASKED.match(question)
+    if begun and _SIGNS.fullmatch(question, begun.end()) and _SUM.search(question, begun.end()):
         return Routed(Route.NONE, "a sum")
     return None
 
 
-def _is_sum(question: str) -> bool:
-    """Figures and signs with something to calculate, and nothing else. Time is linear in the length of the question."""
-    text = question.strip()
-    asks = _ASKS_FOR_SUM.match(text)
-    figures = text[asks.end() if asks else 0 :].rstrip("?= ")
-    return _FIGURES.fullmatch(figures) is not None and _OPERATION.search(figures) is not None
-
-
 def features(
     question: str, terms: tuple[int, ...], names: list[Linked], facts: list[KeptFact],
-    searches: list[NDArray[np.float32]], view: View, mask: Mask,
+    by_words: NDArray[np.float32] | None, by_meaning: NDArray[np.float32] | None, view: View, mask: Mask,
 ) -> Features:  # fmt: skip
-    """The features of a question; `searches` are the scores by words and by meaning, as far as there are any."""
+    """The features of a question; the searches' scores, shape (slots,), are None where a search was silent."""
     rarest = min(names, key=lambda one: one.mentions, default=None)
-    best = [set(np.argpartition(-one, min(_BEST, len(one) - 1))[:_BEST].tolist()) for one in searches]
+    best = [
+        set(np.argpartition(-one, min(_BEST, len(one) - 1))[:_BEST].tolist())
+        for one in (by_words, by_meaning)
+        if one is not None and len(one)
+    ]
     return Features(
         named=len(names) / (1 + len(names)),
         rarity=1 / rarest.mentions if rarest else 0.0,
@@ -153,7 +157,7 @@ def features(
         facts=float(bool(facts)),
         hops=min(len(_HOPS.findall(question)), 5) / 5,
         agreement=len(best[0] & best[1]) / _BEST if len(best) == 2 else 0.0,
-        closeness=float(searches[-1].max()) if len(searches) == 2 else 0.0,
+        closeness=float(by_meaning.max()) if by_meaning is not None and len(by_meaning) else 0.0,
     )
 
 
@@ -177,6 +181,24 @@ def chance(found: Features, weights: Mapping[str, float]) -> float:
     values = {**asdict(found), "bias": 1.0}
     total = sum(weight * values.get(name, 0.0) for name, weight in weights.items())
     return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))
+
+
+def read(note: str) -> Gate:
+    """The gate out of its JSON, which is `Gate` field by field; ValueError or TypeError where it is something else."""
+    data: object = json.loads(note)
+    if not isinstance(data, dict) or set(cast("dict[str, object]", data)) != {"graph", "nothing"}:
+        raise ValueError("it has other parts than graph and nothing")
+    weights = cast("dict[str, object]", data)
+    return Gate(graph=_weights(weights["graph"]), nothing=_weights(weights["nothing"]))
+
+
+def _weights(data: object) -> dict[str, float]:
+    if not isinstance(data, dict):
+        raise TypeError("weights are no object")
+    found = {str(name): float(str(value)) for name, value in cast("dict[str, object]", data).items()}
+    if not all(map(isfinite, found.values())):
+        raise ValueError("a weight is not finite")
+    return found
 
 
 def fit(rows: list[tuple[Features, float]], ridge: float = 1.0) -> dict[str, float]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from remanence.cubes import Hit, Hits, MemCube, Reason, Route, Routed, Why
-from remanence.errors import BrokenAnswerError, EndpointError
+from remanence.errors import BrokenAnswerError, EndpointError, StoreDamagedError
+from remanence.language.slots import Stated, Superseded
 from remanence.recall import gate, link, recognise
 from remanence.recall.analyse import Asked, analyse
 from remanence.recall.associate import associate
-from remanence.recall.current import outdated
+from remanence.recall.current import outdated, stale, standing
 from remanence.recall.dense import dense
 from remanence.recall.fuse import Fused, Searches, fuse, is_document
 from remanence.recall.index import SpaceIndex
@@ -76,7 +76,8 @@ class Recall:
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
         profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
-        looked = self._look(view, query, asked, mask, embed, profile)
+        weights = self.gate() if query.route is None else gate.DEFAULT
+        looked = self._look(view, query, asked, mask, embed, profile, weights)
         searches, routed = looked.searches, looked.routed
         if routed.route is Route.NONE:
             return Hits(notes=(f"Nothing was looked up: {routed.reason}.",), routed=routed)
@@ -100,7 +101,9 @@ class Recall:
             routed=routed,
         )
 
-    def _look(self, view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile) -> Looked:
+    def _look(
+        self, view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile, weights: gate.Gate
+    ) -> Looked:
         """Run the searches, ask the gate, and walk over the graph if it says so."""
         words = bm25f(view, asked.terms, mask, profile) if asked.terms else None
         words = words if words is not None and words.any() else None
@@ -115,9 +118,8 @@ class Recall:
         names = link.names(query.question, view, mask)
         close = [] if vector is None or not documents else link.close_facts(vector, view, mask, profile)
         facts, notes = self._recognised(query, close, view, profile)
-        both = [one for one in (found.words, found.meaning) if one is not None]
-        features = gate.features(query.question, asked.terms, names, facts, both, view, mask)
-        routed = gate.decide(features, names, documents, self.gate())
+        features = gate.features(query.question, asked.terms, names, facts, found.words, found.meaning, view, mask)
+        routed = gate.decide(features, names, documents, weights)
         if query.route is not None:
             routed = Routed(query.route, "asked for", routed.measures)
         if routed.route is Route.GRAPH and found.base is not None and (names or facts):
@@ -137,36 +139,81 @@ class Recall:
         return link.kept_by_score(query.question, close, view, profile), notes
 
     def gate(self) -> gate.Gate:
-        """The gate as it was fitted to this store; see `gate.fit`."""
+        """The gate as it was fitted to this store; see `gate.fit`.
+
+        Raises
+        ------
+        StoreDamagedError
+            What the store keeps is none.
+        """
         note = self._store.note("gate")
-        return gate.DEFAULT if note is None else gate.Gate(**json.loads(note))
+        if note is None:
+            return gate.DEFAULT
+        try:
+            return gate.read(note)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StoreDamagedError(
+                f"The gate that the store keeps is malformed: {error}.",
+                "Fit it again: remanence gate labelled.jsonl; until then pass a route.",
+            ) from error
 
     def features(self, query: Query, embed: Embed) -> gate.Features:
         """What the gate would go by."""
         view = self.view(query.scope.space)
         mask = select(view, query, None)
-        return self._look(view, query, analyse(query, view), mask, embed, self._profile).features
+        return self._look(view, query, analyse(query, view), mask, embed, self._profile, gate.DEFAULT).features
 
     def _current(
         self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
     ) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-        """The first of the order that are not outdated, and a note on each that would have stood among them."""
-        within = set(view.seq[mask].tolist())
+        """The order without outdated slots, as far as it was looked at, and a note on each that was left out."""
         looked = 4 * query.k
         while True:  # until enough are left of those that were looked at
-            seqs = view.seq[pool[order[:looked]]].tolist()
-            found = self._store.derived.claims(query.scope.space, sorted(seqs))
-            old = outdated([one for one in found if one.seq in within], set(seqs))
-            kept = [place for place, seq in enumerate(seqs) if seq not in old][: query.k]
-            if len(kept) == query.k or looked >= len(order):
+            slots = pool[order[:looked]]
+            seqs = view.seq[slots].tolist()
+            old, pairs = self._outdated(query, view, mask, slots)
+            keep = [place for place, seq in enumerate(seqs) if seq not in old]
+            if len(keep) >= query.k or looked >= len(order):
                 break
             looked *= 4
-        before = seqs[: kept[-1]] if len(kept) == query.k else seqs
         notes = tuple(
-            f"Left out {pair.old.cube_id}: {pair.old.fact.value!r} was followed by {pair.by.fact.value!r} in {pair.by.cube_id}."
-            for pair in (old[seq] for seq in before if seq in old)
+            f"Left out {pairs[seq].id if seq in pairs else old[seq].old.cube_id}: {old[seq].old.fact.value!r} was "
+            f"{_followed(old[seq])} in {old[seq].by.cube_id}."
+            for seq in seqs[: query.k]  # what lay further back would not have been a hit anyway
+            if seq in old
         )
-        return order[kept], notes
+        return order[keep], notes
+
+    def _outdated(
+        self, query: Query, view: View, mask: Mask, slots: NDArray[np.intp]
+    ) -> tuple[dict[int, Superseded], dict[int, MemCube]]:
+        """Which of some slots are outdated, by seq, and those of them that are question–answer pairs."""
+        seqs = {int(seq) for seq in view.seq[slots]}
+        pairs = self._store.fetch(query.scope.space, [int(seq) for seq in view.seq[slots[view.derived[slots]]]])
+        # What a pair was made from has its kind, not the pair's.
+        scope = select(view, replace(query, kinds=None), None) | mask if pairs else mask
+        within = set(view.seq[scope].tolist())
+        stated = [one for one in self._store.derived.claims(query.scope.space, sorted(seqs)) if one.seq in within]
+        return {**outdated(stated, seqs), **_stale(pairs, stated)}, pairs
+
+
+def _followed(pair: Superseded) -> str:
+    return "denied" if pair.by.negated else f"followed by {pair.by.fact.value!r}"
+
+
+def _stale(pairs: Mapping[int, MemCube], stated: Sequence[Stated]) -> dict[int, Superseded]:
+    """Those question–answer pairs whose answer no longer holds, and what ended it."""
+    if not pairs:
+        return {}
+    ended, holding = standing(stated)
+    by_id = {some[0].old.cube_id: (some, seq not in holding) for seq, some in ended.items()}
+    found: dict[int, Superseded] = {}
+    for seq, pair in pairs.items():
+        some, whole = by_id.get(pair.provenance.derived_from[0] if pair.provenance.derived_from else "", ([], False))
+        by = stale(pair, some, whole=whole)
+        if by is not None:
+            found[seq] = by
+    return found
 
 
 class Looked(NamedTuple):

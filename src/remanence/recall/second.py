@@ -30,6 +30,8 @@ def again(
     values, contribution = np.zeros(len(pool)), np.zeros(len(pool))
     values[places] = closeness
     contribution[places] = profile.again * zscore(closeness)
+    if not contribution.any():  # all are alike
+        return None
     return Channel("again", values, contribution, ranked=False, words=_words)
 
 

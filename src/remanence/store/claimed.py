@@ -55,7 +55,7 @@ def slot(subject: str, relation: str) -> int:
 
 
 def current(connection: sqlite3.Connection, space: str, seqs: Sequence[int] | None) -> list[Stated]:
-    """What current versions state; with `seqs`, everything in the slots that those versions fill."""
+    """What current versions state; with `seqs`, everything in the slots that those versions, or what they were made from, fill."""
     if seqs is None:
         return [
             _stated(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM {_CURRENT} ORDER BY l.seq", (space,))
@@ -65,8 +65,10 @@ def current(connection: sqlite3.Connection, space: str, seqs: Sequence[int] | No
         some = seqs[at : at + _MANY]
         holes = ", ".join("?" * len(some))
         for row in connection.execute(
-            f"SELECT {_COLUMNS} FROM {_CURRENT} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes})) ORDER BY l.seq",
-            (space, *some),
+            f"SELECT {_COLUMNS} FROM {_CURRENT} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes}) "
+            f"UNION SELECT p.slot FROM claims p JOIN cubes o ON o.seq = p.seq JOIN lineage y ON y.parent = o.id "
+            f"JOIN cubes d ON d.id = y.child WHERE d.seq IN ({holes})) ORDER BY l.seq",
+            (space, *some, *some),
         ):
             found[row] = _stated(row)
     return list(found.values())

@@ -145,6 +145,14 @@ class Derived:
         with self._connections.read() as connection:
             return claimed.current(connection, space, seqs)
 
+    def claims_beside(self, space: str, cube_ids: Sequence[str]) -> list[Stated]:
+        with self._connections.read() as connection:
+            rows_ = [
+                connection.execute("SELECT seq FROM cubes WHERE id = ? AND superseded_at IS NULL", (one,)).fetchone()
+                for one in cube_ids
+            ]
+            return claimed.current(connection, space, [row[0] for row in rows_ if row])
+
     def reply(self, space: str, key: bytes) -> str | None:
         with self._connections.read() as connection:
             row = connection.execute("SELECT answer FROM replies WHERE space = ? AND key = ?", (space, key)).fetchone()

@@ -155,6 +155,10 @@ class DerivedStore(Protocol):
         """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
 
+    def claims_beside(self, space: str, cube_ids: Sequence[str]) -> list[Stated]:
+        """What current versions state about the same subjects and relations as these memories do."""
+        ...
+
     def reply(self, space: str, key: bytes) -> str | None:
         """The answer that a language model gave to this prompt before."""
         ...
