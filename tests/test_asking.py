@@ -170,7 +170,7 @@ def test_two_candidates_are_compared(speaking):
     found = memory.ask(QUESTION, method="sure")
     assert (found.method, found.text, found.cost.calls) == ("sure", "Lisbon", len(model.prompts))
     assert found.citations[0].quote
-    assert found.cost.calls == 7
+    assert found.cost.calls + found.cost.cached == 7  # equal summaries may be ranked from the cache
 
 
 def test_an_unanswerable_question_is_not_answered(speaking):

@@ -33,6 +33,11 @@ _WORD = re.compile(r"\d[\d.,:]*|[^\W\d_][\w'’-]*")
 _WH = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|why|how(?:\s+(?:many|much|old|long|often|far|tall))?)\b", re.IGNORECASE
 )
+_KINDS = {
+    "where": re.compile(r"(?:what|which)\s+(?:city|town|village|country|place|state|street)\b", re.IGNORECASE),
+    "when": re.compile(r"(?:what|which)\s+(?:year|month|day|date|time)\b", re.IGNORECASE),
+    "who": re.compile(r"whom\b|(?:what|which)\s+(?:person|man|woman)\b", re.IGNORECASE),
+}
 _OWNING = re.compile(r"(?:['’]s|(?<=s)['’])$")
 
 
@@ -111,9 +116,12 @@ def _asks_the_same(known: str, question: str) -> bool:
 
 
 def _asks_for(question: str) -> str | None:
-    """The question word: who, where, when, how many …; None for a yes-or-no question."""
+    """The question word: who, where, when, how many …, "which city" counting as where; None for a yes-or-no question."""
     found = _WH.search(question)
-    return " ".join(found.group().lower().split()) if found else None
+    if found is None:
+        return None
+    kind = next((kind for kind, words in _KINDS.items() if words.match(question, found.start())), None)
+    return kind or " ".join(found.group().lower().split())
 
 
 def _names(question: str) -> frozenset[str]:
