@@ -129,3 +129,14 @@ def test_every_repetition_of_a_value_that_was_replaced_is_outdated():
     memory.add({"name": "Ana", "content": "I live in Rome.", "time": "2025-01-01"})
     again = memory.recall("Where does Ana live? Rome?", current=True)
     assert {hit.cube.text for hit in again} == {"I live in Rome.", "I live in Rome, Italy."}
+
+
+def test_what_contradicts_an_answer_is_not_named_from_beyond_the_filters():
+    memory = Memory(":memory:", HASHING)
+    said = {"I was born in Porto.": "2022-01-01", "I was born in Rome.": "2025-01-01"}
+    memory.add([{"name": "Ana", "content": text, "time": time} for text, time in said.items()])
+    assert any("'Rome'" in note for note in memory.ask("Was Ana born in Porto?").notes)
+    for where in ({"as_of": "2023-01-01"}, {"until": "2023-01-01"}):
+        found = memory.ask("Was Ana born in Porto?", **where)
+        assert found.text == "I was born in Porto."
+        assert not any("Rome" in note for note in found.notes)
