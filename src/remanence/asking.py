@@ -25,6 +25,7 @@ from remanence.write.pipeline import Progress
 Recall = Callable[..., Hits]
 """`Memory.recall`."""
 
+_NARROWING = ("as_of", "since", "until", "kinds", "meta")  # filters that only recall applies
 _PAIRS = 5  # pairs that are compared with a question
 
 
@@ -102,7 +103,7 @@ def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, 
     return {
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
-        "neighbours": rooms.store.beside,
+        "neighbours": None if _narrowed(where) else rooms.store.beside,
     }  # fmt: skip
 
 
@@ -130,9 +131,14 @@ def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any]) -> An
     return replace(found, notes=(*hits.notes, *found.notes, *_disputed(rooms, found, where)))
 
 
+def _narrowed(where: dict[str, Any]) -> bool:
+    """Whether memories that stand beside the hits may be out of bounds."""
+    return any(where.get(name) is not None for name in _NARROWING)
+
+
 def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
     cited = {citation.cube_id for citation in found.citations}
-    if not cited:
+    if not cited or _narrowed(where):
         return ()
     space = where.get("space") or DEFAULT_SPACE
     pairs = resolve(rooms.store.derived.claims_beside(space, sorted(cited))).contradictions()
@@ -147,5 +153,8 @@ def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, 
 
 def _visible(rooms: Rooms, cube_id: str, where: dict[str, Any]) -> bool:
     """Whether the filters of the question let a memory be seen."""
-    scope = rooms.store.get(cube_id).scope
+    try:
+        scope = rooms.store.get(cube_id).scope
+    except UnknownCubeError:  # forgotten in this very moment
+        return False
     return all(where.get(name) in {None, getattr(scope, name)} for name in ("user", "agent", "session"))

@@ -176,6 +176,8 @@ class Draft:
     keys: Keys
     mark: bytes | None
     """Keyed digest of source and content; None for a correction, which is never a repetition."""
+    made_of: tuple[tuple[str, int], ...] = ()
+    """Ids and versions that it was made from while they were current."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,7 @@ class Memory:
         return fitted
 
     def conflicts(self, *, space: str = DEFAULT_SPACE) -> Sequence[Conflict]:
-        """Pairs of memories that cannot both hold and that time does not order, with both sides and their sources."""
+        """Pairs of memories, of all users of a space, that cannot both hold and that time does not order, with both sides and their sources."""
         from remanence.conflicts import conflicts
 
         return conflicts(self._store, space) if self._rooms.has_space(scope(space, None, None, None).space) else []

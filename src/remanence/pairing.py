@@ -151,13 +151,16 @@ def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str]], ma
         inside = [mark for (parent, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
         known |= {(space, mark): cube_id for mark, cube_id in store.known(inside, space).items()}
     new = [
-        (_cube(parent, text, maker), mark)
+        (parent, _cube(parent, text, maker), mark)
         for (parent, text), mark in zip(found, marks, strict=True)
         if (parent.scope.space, mark) not in known
     ]
-    keys = keys_for([cube for cube, _ in new], embed)
-    store.append([Draft(cube, own, mark) for (cube, mark), own in zip(new, keys, strict=True)])
-    return len(new)
+    keys = keys_for([cube for _, cube, _ in new], embed)
+    drafts = [
+        Draft(cube, own, mark, ((parent.id, parent.version),))
+        for (parent, cube, mark), own in zip(new, keys, strict=True)
+    ]
+    return len({cube.id for _, cube, _ in new}.intersection(store.append(drafts)))
 
 
 def _cube(parent: MemCube, text: str, maker: str) -> MemCube:

@@ -111,3 +111,11 @@ def test_passages_of_a_document_stand_for_themselves(wordy, chains):
     wordy.add(passages, source="file:a.md", session="s")
     wordy.add(passages, source="file:b.md")
     assert chains(wordy) == []
+
+
+def test_pairs_made_of_a_turn_do_not_stand_between_it_and_the_next(memory, view):
+    memory.add([{"name": "Ana", "session": "s", "content": "I live in Porto."}, {"name": "Bob", "session": "s", "content": "Which picture is it?"}])  # fmt: skip
+    memory.recall("Porto")
+    assert memory.pair().pairs == 1
+    memory.add({"name": "Ana", "session": "s", "content": "Guernica."})
+    assert texts_in_order(memory, view(memory)) == [["I live in Porto.", "Which picture is it?", "Guernica."]]

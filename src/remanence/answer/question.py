@@ -54,6 +54,7 @@ _SEVERAL = re.compile(
 )
 _NAME = re.compile(r"(?<![\w'’])[A-Z][\w’'-]*[a-z]\b")
 _CALLED = re.compile(r"(?:\A|(?<=[.!?…,\n]))\s*(?:[A-Z][\w'’]*\s+)?[A-Z][\w'’]+(?=\s*(?:[,.!?…]|\Z))")
+_NEAR = 200  # characters before a word that are looked at: the whole text before each word would be looked at again and again
 CALENDAR = frozenset(
     """january february march april may june july august september october november december monday tuesday wednesday thursday
     friday saturday sunday christmas halloween thanksgiving easter""".split()  # noqa: SIM905 word lists read better as text
@@ -97,7 +98,7 @@ def without_calls(text: str) -> str:
 
 
 def _inside(text: str, start: int) -> bool:
-    before = text[:start].rstrip(" \"'“‘(")
+    before = text[max(start - _NEAR, 0) : start].rstrip(" \"'“‘(")
     return bool(before) and before[-1] not in ".!?…:\n"
 
 
@@ -120,7 +121,9 @@ def _persons(question: str, speakers: frozenset[str]) -> frozenset[str]:
         word = folded(re.sub(r"['’]s?$", "", match.group()))
         if word in _OPENERS or word in CALENDAR or any(_same_name(word, name) for name in known):
             continue
-        if match.group().endswith(("'s", "’s")) or _AFTER_HELPER.search(question[: match.start()]):
+        if match.group().endswith(("'s", "’s")) or _AFTER_HELPER.search(
+            question[max(match.start() - _NEAR, 0) : match.start()]
+        ):
             found.add(word)
     return frozenset(found)
 

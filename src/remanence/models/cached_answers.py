@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol, cast, runtime_checkable
 
 from remanence.cubes import Cost
+from remanence.errors import StoreBusyError
 from remanence.models.answers import UnfitError, check_prompt, checked, parsed
 from remanence.models.language import Completion, LanguageModel, Prompt, TokenLogprob
 from remanence.models.relay import relayed
@@ -96,7 +98,8 @@ class CachedModel:
     def _keep(self, prompt: Prompt, completion: Completion) -> None:
         if not prompt.temperature and completion.finish in WHOLE:
             key = prompt_key(self.name, prompt)
-            self._replies.keep_reply(prompt.space, key, _packed(completion), prompt.sources)
+            with suppress(StoreBusyError):  # an answer that cannot be kept now is an answer all the same
+                self._replies.keep_reply(prompt.space, key, _packed(completion), prompt.sources)
 
 
 def prompt_key(model: str, prompt: Prompt) -> bytes:

@@ -145,8 +145,8 @@ def _turns(entries: Entries, readings: Readings) -> list[_Turn]:
 
 
 def _thread(cube: MemCube) -> Thread | None:
-    """What neighbours share: one user's session with one agent. A document's passages stand for themselves."""
-    stands_alone = cube.scope.session is None or cube.provenance.role == "document"
+    """What neighbours share: one user's session with one agent. Passages of documents, and what was made from turns, stand alone."""
+    stands_alone = cube.scope.session is None or cube.provenance.role == "document" or cube.provenance.derived_from
     return None if stands_alone else (cube.scope.user, cube.scope.agent, cube.scope.session)
 
 

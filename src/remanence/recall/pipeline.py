@@ -166,27 +166,35 @@ class Recall:
     def _current(
         self, query: Query, view: View, mask: Mask, pool: NDArray[np.intp], order: NDArray[np.intp]
     ) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-        """The order without outdated slots among the first, and a note on each that was left out."""
-        first = order[: 4 * query.k]
-        slots = pool[first]
+        """The order without outdated slots, as far as it was looked at, and a note on each that was left out."""
+        looked = 4 * query.k
+        while True:  # until enough are left of those that were looked at
+            slots = pool[order[:looked]]
+            seqs = view.seq[slots].tolist()
+            old, pairs = self._outdated(query, view, mask, slots)
+            keep = [place for place, seq in enumerate(seqs) if seq not in old]
+            if len(keep) >= query.k or looked >= len(order):
+                break
+            looked *= 4
+        notes = tuple(
+            f"Left out {pairs[seq].id if seq in pairs else old[seq].old.cube_id}: {old[seq].old.fact.value!r} was "
+            f"{_followed(old[seq])} in {old[seq].by.cube_id}."
+            for seq in seqs[: query.k]  # what lay further back would not have been a hit anyway
+            if seq in old
+        )
+        return order[keep], notes
+
+    def _outdated(
+        self, query: Query, view: View, mask: Mask, slots: NDArray[np.intp]
+    ) -> tuple[dict[int, Superseded], dict[int, MemCube]]:
+        """Which of some slots are outdated, by seq, and those of them that are question–answer pairs."""
         seqs = {int(seq) for seq in view.seq[slots]}
         pairs = self._store.fetch(query.scope.space, [int(seq) for seq in view.seq[slots[view.derived[slots]]]])
         # What a pair was made from has its kind, not the pair's.
         scope = select(view, replace(query, kinds=None), None) | mask if pairs else mask
         within = set(view.seq[scope].tolist())
         stated = [one for one in self._store.derived.claims(query.scope.space, sorted(seqs)) if one.seq in within]
-        old = {**outdated(stated, seqs), **_stale(pairs, stated)}
-        if not old:
-            return order, ()
-        keep = ~np.isin(view.seq[pool[order]], list(old))
-        shown = set(view.seq[pool[order[: query.k]]].tolist())  # what lay further back would not have been a hit anyway
-        notes = tuple(
-            f"Left out {pairs[seq].id if seq in pairs else pair.old.cube_id}: {pair.old.fact.value!r} was "
-            f"{_followed(pair)} in {pair.by.cube_id}."
-            for seq, pair in old.items()
-            if seq in shown
-        )
-        return order[keep], notes
+        return {**outdated(stated, seqs), **_stale(pairs, stated)}, pairs
 
 
 def _followed(pair: Superseded) -> str:

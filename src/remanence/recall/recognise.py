@@ -7,8 +7,10 @@ HippoRAG 2 (arXiv 2502.14802, section 3.2) asks a language model, which may keep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from remanence.cubes import Fact
+from remanence.errors import BrokenAnswerError
 from remanence.language.keys import linking
 from remanence.models.language import LanguageModel, Prompt
 from remanence.models.prompts import quoted, render
@@ -36,12 +38,12 @@ def by_model(
         As `LanguageModel.generate`.
     """
     seqs = [int(view.seq[fact.slot]) for fact in facts]
-    cubes = store.fetch(space, seqs)
+    cubes, readings = store.fetch(space, seqs), store.derived.stored(seqs)
     shown: dict[int, KeptFact] = {}
     lines: list[object] = []
     for fact, seq in zip(facts, seqs, strict=True):
-        read = store.derived.reading(cubes[seq].id) if seq in cubes else None
-        said = _fact(fact, linking(read[1])) if read else None
+        read = readings.get(seq) if seq in cubes else None
+        said = _fact(fact, linking(read.content)) if read else None
         if said is not None:
             shown[len(shown) + 1] = fact
             lines.append([len(shown), said.subject, said.relation, said.value])
@@ -51,7 +53,13 @@ def by_model(
         turns=render("recognise", question=quoted(question), facts=quoted(lines)), schema=_SCHEMA, max_tokens=100,
         space=space, sources=tuple(sorted({cube.id for cube in cubes.values()})),
     )  # fmt: skip
-    keep = model.generate(prompt).data["keep"]
+    data: Any = model.generate(prompt).data
+    keep: Any = data.get("keep") if isinstance(data, dict) else None
+    if not isinstance(keep, list) or not all(isinstance(number, int) for number in keep):
+        raise BrokenAnswerError(
+            f"The answer of {model.name} is no JSON object with a list of numbers to keep.",
+            "Use a model that follows a JSON schema.",
+        )
     return [shown[number] for number in dict.fromkeys(keep) if number in shown][:_MOST]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from remanence.cubes import Extraction, Keys, MemCube, State
+from remanence.cubes import Draft, Extraction, Keys, MemCube, State
 from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
 from remanence.store import claimed, journal, rows
@@ -166,6 +166,16 @@ class Derived:
             connection.executemany(
                 "INSERT OR IGNORE INTO reply_sources VALUES (?, ?, ?)", [(one, space, key) for one in set(sources)]
             )
+
+
+def standing(connection: sqlite3.Connection, items: Sequence[Draft | str]) -> list[Draft | str]:
+    """Those items of which nothing that they were made of was corrected or forgotten since it was read."""
+    return [item for item in items if isinstance(item, str) or _stands(connection, item.made_of)]
+
+
+def _stands(connection: sqlite3.Connection, made_of: Sequence[tuple[str, int]]) -> bool:
+    query = "SELECT 1 FROM cubes WHERE id = ? AND version = ? AND superseded_at IS NULL"
+    return all(connection.execute(query, version).fetchone() for version in made_of)
 
 
 def retire_children(connection: sqlite3.Connection, parent: MemCube) -> None:

@@ -190,7 +190,8 @@ class Store(Protocol):
     ) -> list[str]:
         """Write drafts in one durable transaction; a draft whose mark is known by now is not written again.
 
-        An item may be the id of a memory that is already there. Returns one id per item, in order. `replay` stores
+        An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
+        more, corrected or forgotten meanwhile, is left out. Returns one id for each of the others, in order. `replay` stores
         `earlier` plus these ids under an idempotency key.
         """
         ...

@@ -18,7 +18,7 @@ from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, In
 from remanence.settings import Settings
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
-from remanence.store.derived import Derived, end, retire_children
+from remanence.store.derived import Derived, end, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
@@ -66,7 +66,7 @@ class SQLiteStore:
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
         with self._connections.write() as connection:
-            for draft in items:
+            for draft in standing(connection, items):
                 if isinstance(draft, str):
                     ids.append(draft)
                     continue
