@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from remanence.answer.pipeline import Method, answer, answer_stream
 from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
-from remanence.language.slots import resolve
+from remanence.language.dates import has_time_expression
+from remanence.language.slots import disputed, resolve
 from remanence.pairing import Paired, imported, pair
+from remanence.recall.current import outdated
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.write.extract import Extractor, ModelExtractor
@@ -29,9 +33,16 @@ _NARROWING = ("as_of", "since", "until", "kinds", "meta")  # filters that only r
 _PAIRS = 5  # pairs that are compared with a question
 
 
-def _current(where: dict[str, Any]) -> dict[str, Any]:
-    """Answers come from the current view, unless the caller says otherwise or asks about an earlier time."""
-    return {"current": where.get("as_of") is None} | where
+_PAST = re.compile(
+    r"\b(?:did|was|were|had|ago|before|earlier|former|formerly|previous|previously|originally|used\s+to)\b",
+    re.IGNORECASE,
+)
+
+
+def _current(question: str, where: dict[str, Any]) -> dict[str, Any]:
+    """Answers come from the current view, unless the caller says otherwise or the question is about an earlier time."""
+    past = where.get("as_of") is not None or has_time_expression(question) or _PAST.search(question)
+    return {"current": not past} | where
 
 
 def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:
@@ -47,7 +58,7 @@ def ask(
     question = _checked(rooms, question, where)
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         return known
-    hits = recall(question, k=k, **_current(where))
+    hits = recall(question, k=k, **_current(question, where))
     return _noted(rooms, answer(question, hits, **_options(rooms, method, budget, where)), hits, where)
 
 
@@ -60,7 +71,7 @@ def ask_stream(
         yield known.text
         yield known
         return
-    hits = recall(question, k=k, **_current(where))
+    hits = recall(question, k=k, **_current(question, where))
     for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
         yield _noted(rooms, piece, hits, where) if isinstance(piece, Answer) else piece
 
@@ -103,7 +114,7 @@ def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, 
     return {
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
-        "neighbours": None if _narrowed(where) else rooms.store.beside,
+        "neighbours": None if _narrowed(where) else partial(_beside, rooms),
     }  # fmt: skip
 
 
@@ -114,7 +125,7 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(rest))
+        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
@@ -131,6 +142,14 @@ def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any]) -> An
     return replace(found, notes=(*hits.notes, *found.notes, *_disputed(rooms, found, where)))
 
 
+def _beside(rooms: Rooms, cube: MemCube) -> list[MemCube]:
+    """The turns around one, without those that state only what something newer replaced."""
+    found = rooms.store.beside(cube)
+    stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found])
+    old = {pair.old.cube_id for pair in outdated(stated, {one.seq for one in stated}).values()}
+    return [one for one in found if one.id not in old]
+
+
 def _narrowed(where: dict[str, Any]) -> bool:
     """Whether memories that stand beside the hits may be out of bounds."""
     return any(where.get(name) is not None for name in _NARROWING)
@@ -141,7 +160,7 @@ def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, 
     if not cited or _narrowed(where):
         return ()
     space = where.get("space") or DEFAULT_SPACE
-    pairs = resolve(rooms.store.derived.claims_beside(space, sorted(cited))).contradictions()
+    pairs = disputed(resolve(rooms.store.derived.claims_beside(space, sorted(cited))))
     return tuple(
         f"Contradicted: {other.cube_id} says {'not ' if other.negated else ''}{other.fact.value!r} of "
         f"{other.fact.subject}, {other.fact.relation}."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from remanence.cubes import DEFAULT_SPACE, Hits, Route, Scope
 from remanence.errors import InputError, UnreadableFileError
-from remanence.recall.gate import Features, Gate, chance, fit
+from remanence.recall.gate import DEFAULT, Features, Gate, chance, fit
 from remanence.recall.query import Query
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def calibrate(
         if progress:
             progress(number, len(given))
     answerable = [row for row in rows if row[3]]
-    graph = fit([(features, theirs - ours) for features, ours, theirs, _ in answerable])
+    gains = [(features, theirs - ours) for features, ours, theirs, _ in answerable if theirs != ours]
+    graph = fit(gains) if gains else dict(DEFAULT.graph)  # questions that both ways answer alike teach nothing
     empty = len(answerable) < len(rows)
     nothing = fit([(features, -1.0 if known else 1.0) for features, _, _, known in rows]) if empty else {"bias": -20.0}
     gate = Gate(graph=graph, nothing=nothing)

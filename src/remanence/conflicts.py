@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from remanence.cubes import MemCube
-from remanence.language.slots import Stated, resolve
+from remanence.language.slots import Stated, disputed, resolve
 from remanence.store.protocol import Store
+
+_MOST = 1000  # contradictions listed: more would not help anyone
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Conflict:
 
 
 def conflicts(store: Store, space: str) -> list[Conflict]:
-    """Every contradiction among the current memories of a space, by subject and relation."""
-    pairs = resolve(store.derived.claims(space)).contradictions()
+    """The contradictions among the current memories of a space, by subject and relation, at most a thousand."""
+    pairs = disputed(resolve(store.derived.claims(space)))[:_MOST]
     cubes = store.fetch(space, sorted({side.seq for pair in pairs for side in (pair.first, pair.second)}))
     return [
         Conflict(pair.first.fact.subject, pair.first.fact.relation, _side(pair.first, cubes), _side(pair.second, cubes))

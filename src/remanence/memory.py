@@ -176,7 +176,7 @@ class Memory:
         from remanence.asking import extractor_of
         from remanence.reading import read
 
-        reader, where = extractor_of(extractor, self._rooms), optional_space(space)
+        reader, where = extractor_of(extractor, self._rooms), self._rooms.known_space(space)
         return read(self._store, reader, self._encoding.documents, space=where, progress=progress)
 
     def pair(
@@ -193,7 +193,7 @@ class Memory:
         if path is not None:
             target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
             return self._write(pairs_in(path, self.settings), target, None, progress)
-        return pairs_of(self._rooms, by, optional_space(space), progress)
+        return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
 
     def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
         """Erase memories: every version, every index entry, every trace in the file's free pages and log.

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance, Scope
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from remanence.write.pipeline import Embed
 
 RULES = "pairs/rules/1"
+EXCHANGED = "pairs/exchange/1"
+"""A question in one turn and the reply in the next: nobody has checked that the one answers the other."""
+_MOST = 64  # pairs of one cube
+_GIVE_UP = 3  # memories that a model fails on, one after the other, before a dead endpoint is left alone
 _STEP = 64  # cubes whose pairs are committed together
 
 
@@ -64,10 +68,13 @@ def pair(
     after = int(store.note(note) or 0)
     total = store.counts()["versions"]
     done, failures, turns, tried = Paired(), dict[str, RemanenceError](), _Turns(store), 0
-    while not stop() and (some := store.numbered(after, _STEP)):
-        drafts: list[tuple[MemCube, str]] = []
-        for _, cube in some:
+    dead, failed = 0, None
+    while not stop() and dead < _GIVE_UP and (some := store.numbered(after, _STEP)):
+        drafts: list[tuple[MemCube, str, str]] = []
+        for seq, cube in some:
             turns.corrected(cube)
+            if dead == _GIVE_UP:
+                break
             if (
                 cube.superseded_at is not None
                 or cube.kind is Kind.QA
@@ -77,17 +84,21 @@ def pair(
             found: Sequence[_Asked] = ()
             try:
                 found, cost = _asked(cube, turns, model)
-                done = replace(done, cost=done.cost + cost)
+                done, dead = replace(done, cost=done.cost + cost), 0
             except (EndpointError, BrokenAnswerError) as error:
-                failures[cube.id] = error
-            drafts += [(cube, qa_text(one.question, one.answer)) for one in found]
+                failures[cube.id], dead = error, dead + 1
+                failed = seq if failed is None else failed
+            drafts += [
+                (cube, qa_text(one.question, one.answer), EXCHANGED if isinstance(one, _Exchanged) else maker)
+                for one in found
+            ]
             done = replace(done, cubes=done.cubes + 1)
-        new = _commit(store, embed, drafts, maker)
+        new = _commit(store, embed, drafts)
         after = some[-1][0]
         done = replace(done, pairs=done.pairs + new, failures=failures)
         tried += len(some)
-        if not failures:  # else the next call begins where the first failure was; what is there is not made twice
-            store.set_note(note, str(after))
+        # The next call begins where the first failure was; what is there is not made twice, nor asked twice where replies are kept.
+        store.set_note(note, str(after if failed is None else failed - 1))
         if progress:
             progress(min(tried, total), total)
     return done
@@ -130,11 +141,18 @@ def _asked(cube: MemCube, turns: _Turns, model: LanguageModel | None) -> tuple[S
         return found, found.cost
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user
-    pairs: list[_Asked] = list(questions.pairs(cube.text, speaker, cube.about))
+    pairs: list[_Asked] = list(questions.pairs(cube.text, speaker, cube.about)[:_MOST])
     previous = turns.before(cube)
     if previous is not None and _answers(previous, cube) and (found := questions.exchange(previous.text, cube.text)):
-        pairs.append(found)
+        pairs.append(_Exchanged(found.question, found.answer))
     return pairs, Cost()
+
+
+class _Exchanged(NamedTuple):
+    """A question and what somebody replied: found by its question, but no answer that can be given unread."""
+
+    question: str
+    answer: str
 
 
 def _answers(asked: MemCube, told: MemCube) -> bool:
@@ -144,15 +162,15 @@ def _answers(asked: MemCube, told: MemCube) -> bool:
     return same and who[0] != who[1]
 
 
-def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str]], maker: str) -> int:
-    marks = [_mark(store.secret(), parent, text) for parent, text in found]
+def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str, str]]) -> int:
+    marks = [_mark(store.secret(), parent, text) for parent, text, _ in found]
     known: dict[tuple[str, bytes], str] = {}
-    for space in {parent.scope.space for parent, _ in found}:
-        inside = [mark for (parent, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
+    for space in {parent.scope.space for parent, _, _ in found}:
+        inside = [mark for (parent, _, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
         known |= {(space, mark): cube_id for mark, cube_id in store.known(inside, space).items()}
     new = [
         (parent, _cube(parent, text, maker), mark)
-        for (parent, text), mark in zip(found, marks, strict=True)
+        for (parent, text, maker), mark in zip(found, marks, strict=True)
         if (parent.scope.space, mark) not in known
     ]
     keys = keys_for([cube for _, cube, _ in new], embed)

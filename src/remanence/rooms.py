@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from remanence.arguments import optional_space
 from remanence.cubes import DEFAULT_SPACE
 from remanence.errors import UnknownSpaceError
 from remanence.settings import Settings
@@ -63,6 +64,13 @@ class Rooms:
                 model = self._given or open_language_model(self.settings)
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
+
+    def known_space(self, space: object) -> str | None:
+        """A space that work is restricted to, None for all; an unknown one is an error."""
+        checked = optional_space(space)
+        if checked is not None:
+            self.has_space(checked)
+        return checked
 
     def has_space(self, space: str) -> bool:
         """Whether anything was ever written to it; an unknown space other than the default is an error."""

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ _PROPER_PLACE = re.compile(r"\b(?:in|at|to|from|near|around|visit(?:ed|ing)?|cal
 _NAME = re.compile(r"\b[A-Z][a-z]+\b(?<!\bThe)(?<!\bShe)(?<!\bMy)(?<!\bYou)(?<!\bWe)(?<!\bIt)(?<!\bHe)(?<!\bThey)")
 _OPINION = re.compile(r"\b(?:yes|yeah|yep|no|nope|not|never|always|definitely|sure|love|like|want|hate)\b|n't\b")
 _BRIEF_STEMS = 3.0
+_MOST = 20_000  # sentences of one memory that are looked at
 _IMAGINED = 10
 
 
@@ -84,7 +86,11 @@ def coverage(wanted: Iterable[str], held: frozenset[str], weights: dict[str, flo
 
 def spans(asked: Asked, hits: Sequence[Hit], embed: Embed | None) -> list[Span]:
     """Every sentence of the hits with its features, in the order of the hits."""
-    stretches = [(place, start, end) for place, hit in enumerate(hits) for start, end in sentence_spans(hit.cube.text)]
+    stretches = [
+        (place, start, end)
+        for place, hit in enumerate(hits)
+        for start, end in islice(sentence_spans(hit.cube.text), _MOST)
+    ]
     terms = [frozenset(stems(hits[place].cube.text[start:end])) for place, start, end in stretches]
     context = [frozenset(stems(f"{hit.cube.about or ''} {hit.cube.provenance.author or ''}")) for hit in hits]
     documents = [context[place] for place in range(len(hits))]

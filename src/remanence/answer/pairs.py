@@ -75,7 +75,11 @@ def by_pairs(question: str, find: Find, source: Source, embed: Embed | None) -> 
 
 
 def _known(question: str, hits: Sequence[Hit], embed: Embed | None) -> list[_Known]:
-    pairs = [(hit, *parsed) for hit in hits if (parsed := parse_qa(hit.cube.text))]
+    pairs = [
+        (hit, *parsed)
+        for hit in hits
+        if "exchange" not in hit.cube.provenance.method and (parsed := parse_qa(hit.cube.text))
+    ]
     vectors = embed([question, *(one for _, one, _ in pairs)]) if embed and pairs else None
     own = set(stems(question))
     found: list[_Known] = []

@@ -65,6 +65,8 @@ class Stated:
     negated: bool = False
     replaces: bool = False
     """The text marks that it takes the place of another value; see `statements.Claim`."""
+    own: bool = False
+    """Whoever states it speaks of themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,17 @@ class Slots(dict[tuple[str, str], Slot]):
     def contradictions(self) -> tuple[Contradiction, ...]:
         """Those of all slots."""
         return tuple(pair for slot in self.values() for pair in slot.contradictions)
+
+
+def disputed(slots: Slots) -> tuple[Contradiction, ...]:
+    """Contradictions, and what somebody said of themselves that only somebody else's later word would replace."""
+    overruled = (
+        Contradiction(pair.old, pair.by)
+        for slot in slots.values()
+        for pair in slot.superseded
+        if pair.old.own and not pair.by.own
+    )
+    return (*slots.contradictions(), *overruled)
 
 
 def subject_key(subject: str) -> str:

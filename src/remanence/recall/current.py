@@ -91,5 +91,7 @@ def _slot(relation: str, stated: list[Stated], slot: Slot, found: Standing) -> N
         elif not one.negated:
             # Of several statements that one statement ended only the last is named.
             by = next(pair.by for pair in enders[value(one)] if order(one) <= order(pair.old))
-            if by.seq != one.seq:
+            if one.own and not by.own:  # nobody's word replaces what somebody says of themselves: it is disputed
+                found.holding.add(one.seq)
+            elif by.seq != one.seq:
                 found.ended.setdefault(one.seq, []).append(Superseded(one, by))

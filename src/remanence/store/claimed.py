@@ -13,8 +13,10 @@ from remanence.language.slots import Stated, relation_key, subject_key
 from remanence.language.statements import Claim, claims
 
 RULES = "rules"
+_MOST = 64  # claims of one cube: a message of ten thousand sentences must not fill every slot
+_RIVALS = 2000  # statements beside a few versions, the newest: a crowded slot must not slow a recall down
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
-_COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing"
+_COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing, coalesce(c.author, c.user, c.role)"
 _CURRENT = "claims l JOIN cubes c ON c.seq = l.seq JOIN spaces s ON s.number = l.space WHERE s.name = ? AND c.superseded_at IS NULL"
 
 
@@ -22,7 +24,7 @@ def by_rules(cube: MemCube) -> list[Claim]:
     """What the rules find that a cube states. "I" is its author, else its user, else its role."""
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user or origin.role
-    return list(claims(cube.text, speaker, cube.about))
+    return list(claims(cube.text, speaker, cube.about))[:_MOST]
 
 
 def by_model(cube: MemCube, extraction: Extraction) -> list[Claim]:
@@ -67,16 +69,17 @@ def current(connection: sqlite3.Connection, space: str, seqs: Sequence[int] | No
         for row in connection.execute(
             f"SELECT {_COLUMNS} FROM {_CURRENT} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes}) "
             f"UNION SELECT p.slot FROM claims p JOIN cubes o ON o.seq = p.seq JOIN lineage y ON y.parent = o.id "
-            f"JOIN cubes d ON d.id = y.child WHERE d.seq IN ({holes})) ORDER BY l.seq",
+            f"JOIN cubes d ON d.id = y.child WHERE d.seq IN ({holes})) ORDER BY l.seq DESC LIMIT {_RIVALS}",
             (space, *some, *some),
         ):
             found[row] = _stated(row)
-    return list(found.values())
+    return sorted(found.values(), key=lambda one: one.seq)
 
 
 def _stated(row: tuple[object, ...]) -> Stated:
-    subject, relation, value, cube_id, version, seq, valid_from, source, negated, replacing = row
+    subject, relation, value, cube_id, version, seq, valid_from, source, negated, replacing, speaker = row
     return Stated(
         Fact(str(subject), str(relation), str(value)), str(cube_id), int(str(version)), int(str(seq)),
         posix(datetime.fromisoformat(str(valid_from))), str(source), bool(negated), bool(replacing),
+        own=subject_key(str(subject)) == subject_key(str(speaker)),
     )  # fmt: skip
