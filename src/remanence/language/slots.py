@@ -115,6 +115,7 @@ def disputed(slots: Slots) -> tuple[Contradiction, ...]:
     overruled = (
         Contradiction(pair.old, pair.by)
         for slot in slots.values()
+        if not any(one.own for one in slot.current)
         for pair in slot.superseded
         if pair.old.own and not pair.by.own
     )

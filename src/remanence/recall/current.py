@@ -91,7 +91,12 @@ def _slot(relation: str, stated: list[Stated], slot: Slot, found: Standing) -> N
         elif not one.negated:
             # Of several statements that one statement ended only the last is named.
             by = next(pair.by for pair in enders[value(one)] if order(one) <= order(pair.old))
-            if one.own and not by.own:  # nobody's word replaces what somebody says of themselves: it is disputed
+            if (
+                one.own and not by.own
+            ):  # nobody's word replaces what somebody says of themselves, but their own later one
+                later = (other for other in stated if other.own and not other.negated and order(other) > order(one))
+                by = next((other for other in later if value(other) != value(one)), one)
+            if by is one:
                 found.holding.add(one.seq)
             elif by.seq != one.seq:
                 found.ended.setdefault(one.seq, []).append(Superseded(one, by))
