@@ -128,10 +128,10 @@ class Memory:
         return ids
 
     def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
-        return write(
-            self._store, found, target, self._encoding.documents,
-            commit_every=self.settings.commit_every, key=key, progress=progress,
-        )  # fmt: skip
+        embed, every = self._encoding.documents, self.settings.commit_every
+        ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress)
+        self._rooms.wrote()
+        return ids
 
     def correct(
         self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None
@@ -155,6 +155,7 @@ class Memory:
                 return current
             draft = rewritten(current, checked, from_when, self._encoding.documents)  # embeds before the write lock
             if self._store.supersede(draft):
+                self._rooms.wrote()
                 return draft.cube
 
     def extract(
@@ -380,7 +381,7 @@ class Memory:
 
     def close(self) -> None:
         """Release the file. A closed memory raises `StoreClosedError`."""
-        self._store.close()
+        self._rooms.close()
 
     def __enter__(self) -> Self:
         return self

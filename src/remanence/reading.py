@@ -43,14 +43,14 @@ class Read:
 
 def read(
     store: Store, extractor: Extractor, embed: Embed, *, space: str | None = None, progress: Progress | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = lambda: False, batch: int = _BATCH,
 ) -> Read:  # fmt: skip
     """Read every current version that this extractor has not read, batch by batch, until nothing is left or `stop` says so."""
     total = store.derived.waiting(extractor.name, space)
     done, after, dead = Read(waiting=total), 0, 0
     failures: dict[str, RemanenceError] = {}
     tried = 0
-    while not stop() and dead < _GIVE_UP and (some := store.derived.unread(extractor.name, space, after, _BATCH)):
+    while not stop() and dead < _GIVE_UP and (some := store.derived.unread(extractor.name, space, after, batch)):
         after = some[-1][0]
         found = extractor.extract([cube for _, cube in some])
         pairs = [

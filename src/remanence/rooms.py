@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from remanence.arguments import optional_space
+from remanence.background import Background
 from remanence.cubes import DEFAULT_SPACE
-from remanence.errors import UnknownSpaceError
+from remanence.errors import NoModelError, UnknownSpaceError
 from remanence.settings import Settings
 from remanence.store.protocol import Store
 
@@ -30,6 +32,13 @@ class Rooms:
         """The indexes, None before the first question."""
         self._opening = threading.Lock()
         self._spaces: set[str] = set()  # seen to exist; a space never ceases to
+        if settings.background != "off" and not (model or settings.model):
+            raise NoModelError(
+                f"Settings.background is {settings.background!r}, and there is no language model.",
+                "Set REMANENCE_MODEL=http://host:port/v1#model, or leave background off.",
+            )
+        self.background = Background(self._read_on)
+        """Reads what was written, if the settings say so."""
 
     @property
     def encoding(self) -> Encoding:
@@ -64,6 +73,31 @@ class Rooms:
                 model = self._given or open_language_model(self.settings)
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
+
+    def wrote(self) -> None:
+        """Something is durable that nobody has read yet."""
+        if self.settings.background != "off":
+            self.background.wake()
+
+    def close(self) -> None:
+        """Stop reading and release the file."""
+        self.background.stop()
+        self.store.close()
+
+    def _read_on(self, stop: Callable[[], bool]) -> bool:
+        """See `background.Work`."""
+        from remanence.pairing import pair
+        from remanence.reading import read
+        from remanence.write.extract import ModelExtractor
+
+        model, embed, failed = self.model, self.encoding.documents, False
+        if model is not None and self.settings.background in {"extract", "both"}:
+            extractor = ModelExtractor(model, concurrency=self.settings.model_concurrency)
+            done = read(self.store, extractor, embed, batch=self.settings.model_concurrency, stop=stop)
+            failed = bool(done.failures)
+        if model is not None and self.settings.background in {"pair", "both"}:
+            failed = bool(pair(self.store, embed, model, stop=stop).failures) or failed
+        return failed
 
     def known_space(self, space: object) -> str | None:
         """A space that work is restricted to, None for all; an unknown one is an error."""

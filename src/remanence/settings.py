@@ -14,6 +14,7 @@ from remanence.errors import InputError
 Precision = Literal["int8", "fp32"]
 Durability = Literal["full", "normal"]
 Recognition = Literal["score", "model"]
+Background = Literal["off", "extract", "pair", "both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Settings:
     """Requests to the language model at once; further ones wait."""
     model_context: int = 8192
     """Tokens that a prompt and its answer may have together."""
+    background: Background = "off"
+    """What the model does with memories after they are written, in a thread of its own: `off`, `extract`, `pair` or `both`."""
     model_price_in: float = 0.0
     """Price of a million tokens of prompts, in any currency; only for `Cost.price` and budgets."""
     model_price_out: float = 0.0
@@ -120,5 +123,6 @@ _CHOICES = (
     ("precision", get_args(Precision)),
     ("durability", get_args(Durability)),
     ("recognition", get_args(Recognition)),
+    ("background", get_args(Background)),
 )
 _CASTS = {"int": int, "float": float, "Path": Path}
