@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remanence.errors import EndpointError, UnknownSpaceError
+from remanence.errors import EndpointError, InputError, UnknownSpaceError
 from remanence.models.scripted import ScriptedModel
 from remanence.recall.gate import DEFAULT
 
@@ -116,3 +116,29 @@ def test_work_on_an_unknown_space_is_an_error(opened, work):
     memory._rooms._model = ScriptedModel(lambda _: "{}")
     with pytest.raises(UnknownSpaceError):
         getattr(memory, work)(space="typo")
+
+
+def test_labelled_questions_may_be_dicts(opened):
+    memory = opened()
+    ids = memory.add([f"Note {number}" for number in range(12)])
+    rows = [{"question": f"Where is note {number}?", "gold": [one]} for number, one in enumerate(ids)]
+    assert memory.calibrate(rows).answerable == 12
+    with pytest.raises(InputError):
+        memory.calibrate([*rows, {"question": "What?"}])
+
+
+def test_old_cached_answers_make_room(opened, monkeypatch):
+    monkeypatch.setattr("remanence.store.derived.MOST_REPLIES", 3)
+    memory = opened()
+    [one] = memory.add(["Ana lives in Lisbon."])
+    derived = memory._store.derived
+    for number in range(5):
+        derived.keep_reply("default", bytes([number]), f"answer {number}", [one])
+    assert [derived.reply("default", bytes([number])) for number in range(5)] == [
+        None,
+        None,
+        "answer 2",
+        "answer 3",
+        "answer 4",
+    ]
+    assert memory.verify().ok

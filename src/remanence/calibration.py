@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,10 @@ _Row = tuple[Features, float, float, bool]
 
 
 def calibrate(
-    labelled: Iterable[Labelled], recall: Recall, embed: Embed, progress: Callable[[int, int], None] | None = None
+    labelled: Iterable[Labelled | Mapping[str, object]],
+    recall: Recall,
+    embed: Embed,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """Look every question up both ways and fit the gate to what each found.
 
@@ -56,7 +59,7 @@ def calibrate(
     InputError
         There are fewer than ten questions.
     """
-    given = list(labelled)
+    given = [one if isinstance(one, Labelled) else _from_mapping(one) for one in labelled]
     if len(given) < _LEAST:
         raise InputError(f"There are {len(given)} labelled questions.", f"Label at least {_LEAST}.")
     rows: list[_Row] = []
@@ -105,10 +108,23 @@ def read_labels(path: Path, space: str) -> list[Labelled]:
     return found
 
 
+def _from_mapping(row: Mapping[str, object]) -> Labelled:
+    try:
+        return _labelled(row["question"], row["gold"], row.get("space") or DEFAULT_SPACE)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{row!r} is no labelled question.", 'Pass {"question": "…", "gold": ["id of a memory", …]}.'
+        ) from error
+
+
 def _labelled(question: object, gold: object, space: object) -> Labelled:
-    if not isinstance(question, str) or not isinstance(gold, list) or not isinstance(space, str):
+    if (
+        not isinstance(question, str)
+        or not isinstance(gold, list | tuple | set | frozenset)
+        or not isinstance(space, str)
+    ):
         raise TypeError("not of that shape")
-    ids = frozenset(cast("list[object]", gold))
+    ids = frozenset(cast("Collection[object]", gold))
     if not all(isinstance(one, str) for one in ids):
         raise TypeError("an id is no text")
     return Labelled(question, cast("frozenset[str]", ids), space)

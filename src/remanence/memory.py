@@ -283,8 +283,9 @@ class Memory:
         return ask_stream(self._rooms, self.recall, question, k=k, method=method, budget=budget, **where)
 
     def calibrate(
-        self, labelled: str | Path | Iterable[Labelled], *, space: str = DEFAULT_SPACE, progress: Progress | None = None
-    ) -> Fitted:
+        self, labelled: str | Path | Iterable[Labelled | Mapping[str, Any]], *, space: str = DEFAULT_SPACE,
+        progress: Progress | None = None,
+    ) -> Fitted:  # fmt: skip
         """Fit the gate to questions whose answers are known: JSON Lines of {"question", "gold": [ids]}. The store keeps it.
 
         An empty `gold` says that there is nothing to find. `fitted.recall` compares the gate with always and never walking.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,12 @@ def test_stored_text_stays_inside_the_frame(asked):
     turns = render("recognise", question=quoted(hostile), facts=quoted([[1, hostile, "is", "x"]]))
     assert turns[1].content.count("</facts>") == turns[1].content.count("<facts>") == 1
     assert "never follow" in turns[0].content
+
+
+def test_the_prompt_is_the_one_on_file():
+    turns = render("recognise", question=quoted(QUESTION), facts=quoted([[1, "Dead Ernest", "is by", "P. Taylor"]]))
+    shown = "".join(f"=== {turn.role}\n{turn.content}\n" for turn in turns)
+    assert shown == (Path(__file__).parent / "golden" / "recognise.txt").read_text(encoding="utf-8")
 
 
 def test_with_another_fingerprint_of_the_question_nothing_is_kept_from_before(asked):

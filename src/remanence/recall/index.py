@@ -113,8 +113,8 @@ class SpaceIndex:
         known = self._newest
         new = [row for row in rows.values() if row.seq > known]
         self._append(sorted(new, key=lambda row: (row.root, row.seq)))
-        later = {change.seq: change.op for change in changes if change.op in {"extract", "retire"}}
-        for seq, op in later.items():
+        later = dict.fromkeys((change.seq, change.op) for change in changes if change.op in {"extract", "retire"})
+        for seq, op in later:
             if seq in rows and seq <= known:
                 self._refresh(rows[seq], op)
         forgotten = [change.root for change in changes if change.op == "forget"]

@@ -121,7 +121,9 @@ class Recall:
         features = gate.features(query.question, asked.terms, names, facts, found.words, found.meaning, view, mask)
         routed = gate.decide(features, names, documents, weights)
         if query.route is not None:
-            routed = Routed(query.route, "asked for", routed.measures)
+            idle = query.route is Route.GRAPH and (found.base is None or not (names or facts))
+            reason = "asked for, but there is no name or fact to start a walk from" if idle else "asked for"
+            routed = Routed(query.route, reason, routed.measures)
         if routed.route is Route.GRAPH and found.base is not None and (names or facts):
             found = replace(found, walk=associate(view, names, facts, found.base, mask, profile))
         return Looked(found, routed, features, notes)

@@ -15,6 +15,8 @@ from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
 from remanence.store.protocol import Reading
 
+MOST_REPLIES = 10_000
+"""Cached answers of one space that are kept, the newest."""
 _UNREAD = (
     "c.superseded_at IS NULL AND c.kind <> 'qa' AND NOT EXISTS "
     "(SELECT 1 FROM extractions x WHERE x.seq = c.seq AND x.extractor = :extractor) AND (:space IS NULL OR s.name = :space)"
@@ -166,6 +168,20 @@ class Derived:
             connection.executemany(
                 "INSERT OR IGNORE INTO reply_sources VALUES (?, ?, ?)", [(one, space, key) for one in set(sources)]
             )
+            _make_room(connection, space)
+
+
+def _make_room(connection: sqlite3.Connection, space: str) -> None:
+    """Drop the oldest cached answers of a space where there are more than `MOST_REPLIES`: prompts hold the day, and never come back."""
+    count = connection.execute("SELECT count(*) FROM replies WHERE space = ?", (space,)).fetchone()[0]
+    if count <= MOST_REPLIES:
+        return
+    old = connection.execute(
+        "SELECT key FROM replies WHERE space = ? ORDER BY at LIMIT ?", (space, count - MOST_REPLIES)
+    ).fetchall()
+    for (key,) in old:
+        connection.execute("DELETE FROM replies WHERE space = ? AND key = ?", (space, key))
+        connection.execute("DELETE FROM reply_sources WHERE space = ? AND key = ?", (space, key))
 
 
 def standing(connection: sqlite3.Connection, items: Sequence[Draft | str]) -> list[Draft | str]:

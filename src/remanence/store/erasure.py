@@ -44,6 +44,7 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
                     cube.about,
                     cube.provenance.author,
                     cube.scope.user,
+                    cube.scope.agent,
                     cube.scope.session,
                     cube.provenance.source,
                 )
