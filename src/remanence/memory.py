@@ -177,8 +177,8 @@ class Memory:
         from remanence.asking import extractor_of
         from remanence.reading import read
 
-        reader, where = extractor_of(extractor, self._rooms), self._rooms.known_space(space)
-        return read(self._store, reader, self._encoding.documents, space=where, progress=progress)
+        reader, only = extractor_of(extractor, self._rooms), self._rooms.known_space(space)
+        return read(self._store, reader, self._encoding.documents, space=only, progress=progress)
 
     def pair(
         self, path: str | Path | None = None, *, by: Literal["rules", "model"] = "rules", space: str | None = None,
@@ -364,8 +364,7 @@ class Memory:
         """Write every version as JSON Lines to a new file. Returns how many. An import of it exports again to the same bytes."""
         from remanence.portable import export
 
-        if space is not None:
-            self._rooms.has_space(scope(space, None, None, None).space)
+        self._rooms.known_space(space)
         return export(self._store, place(path, "path"), space, vectors=vectors)
 
     def import_(self, path: str | Path, progress: Progress | None = None) -> int:

@@ -95,3 +95,21 @@ def test_windows_are_pairs_of_little_endian_doubles():
 def test_terms_count_the_words(words):
     found = unpack_terms(derive(cube(" ".join(words))).terms)
     assert found == {term_hash("hous" if word == "house" else word): words.count(word) for word in words}
+
+
+def test_a_reading_without_a_topic_is_about_the_subject_of_most_facts():
+    from remanence.cubes import Extraction, Fact
+    from remanence.language.entities import ABOUT, name_hash
+    from remanence.language.keys import derive_reading
+
+    def marks(cube, **content):
+        facts = (Fact("Ana", "knows", "Bob"), Fact("The play", "opened in", "Rome"), Fact("The play", "was written by", "Ana"))
+        packed = derive_reading(cube, Extraction(facts=facts, **content)).mentions
+        return {int.from_bytes(packed[at : at + 4], "little"): packed[at + 4] for at in range(0, len(packed), 5)}
+
+    plain = marks(cube("It opened in Rome."))
+    assert [name for name, mark in plain.items() if mark & ABOUT] == [name_hash("the play")]
+    told = marks(cube("It opened in Rome."), about="Rome")
+    assert [name for name, mark in told.items() if mark & ABOUT] == [name_hash("rome")]
+    titled = marks(cube("It opened in Rome.", about="The Play"))
+    assert not any(mark & ABOUT for mark in titled.values())

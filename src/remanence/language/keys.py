@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,12 @@ def derive(cube: MemCube, vector: bytes | None = None) -> Keys:
     )
 
 
+def _topic(content: Extraction) -> str:
+    """The subject of most facts, of several the first: what a text without a title is about."""
+    subjects = Counter(fact.subject for fact in linking(content))
+    return max(subjects, key=subjects.__getitem__, default="")
+
+
 class ReadKeys(NamedTuple):
     """The keys of what was read out of a cube, its vectors aside: the fields of that name in `store.protocol.Reading`."""
 
@@ -45,7 +52,7 @@ def derive_reading(cube: MemCube, content: Extraction) -> ReadKeys:
     sides = [normalised(side) for fact in linking(content) for side in (fact.subject, fact.value)]
     alone = [normalised(side) for fact in content.facts for side in (fact.subject, fact.value)]
     names = dict.fromkeys(name for name in (*map(normalised, content.entities), *alone) if name)
-    about = None if cube.about or not content.about else normalised(content.about)
+    about = None if cube.about else normalised(content.about or _topic(content))
     if about:
         names[about] = None
     return ReadKeys(
