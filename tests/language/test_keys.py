@@ -103,7 +103,11 @@ def test_a_reading_without_a_topic_is_about_the_subject_of_most_facts():
     from remanence.language.keys import derive_reading
 
     def marks(cube, **content):
-        facts = (Fact("Ana", "knows", "Bob"), Fact("The play", "opened in", "Rome"), Fact("The play", "was written by", "Ana"))
+        facts = (
+            Fact("Ana", "knows", "Bob"),
+            Fact("The play", "opened in", "Rome"),
+            Fact("The play", "was written by", "Ana"),
+        )
         packed = derive_reading(cube, Extraction(facts=facts, **content)).mentions
         return {int.from_bytes(packed[at : at + 4], "little"): packed[at + 4] for at in range(0, len(packed), 5)}
 
