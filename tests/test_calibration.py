@@ -10,7 +10,7 @@ import pytest
 
 from remanence.calibration import Labelled, read_labels
 from remanence.cubes import Route
-from remanence.errors import InputError, UnreadableFileError
+from remanence.errors import InputError, UnknownSpaceError, UnreadableFileError
 from remanence.recall import gate
 
 PEOPLE = ["Ana", "Ben", "Carla", "Dora", "Emil", "Fay"]
@@ -48,7 +48,7 @@ def test_it_is_fitted_kept_and_used_at_once_and_by_another_process(opened, tmp_p
     assert fitted.recall["gate"] <= fitted.recall["best"]
     assert fitted.recall["cheap"] == fitted.recall["best"] == 1.0
     assert fitted.withheld["nothing to find"] > fitted.withheld["answerable"]
-    assert memory._recall.gate() == fitted.gate != gate.DEFAULT
+    assert memory._recall.gate("default") == fitted.gate != gate.DEFAULT
     routed = memory.recall("how do kites fly").routed
     assert (routed.route, routed.reason) == (Route.NONE, "nothing here is close to it")
     script = (
@@ -61,10 +61,10 @@ def test_it_is_fitted_kept_and_used_at_once_and_by_another_process(opened, tmp_p
 
 def test_it_can_be_fitted_again_also_over_a_malformed_note(opened):
     memory = opened()
-    labels = [Labelled(one["question"], frozenset(one["gold"]), "default") for one in rows(filled(memory))]
+    labels = [Labelled(one["question"], frozenset(one["gold"])) for one in rows(filled(memory))]
     first = memory.calibrate(labels)
     assert memory.calibrate(labels) == first
-    memory._store.set_note("gate", "broken")
+    memory._store.set_note("gate/default", "broken")
     assert memory.calibrate(iter(labels)) == first
 
 
@@ -72,10 +72,7 @@ def test_where_all_can_be_answered_nothing_is_withheld(opened):
     memory = opened()
     ids = filled(memory)
     fitted = memory.calibrate(
-        [
-            Labelled(f"Where was {PEOPLE[at % 6]} born?", frozenset(ids[at % 6 : at % 6 + 1]), "default")
-            for at in range(12)
-        ]
+        [Labelled(f"Where was {PEOPLE[at % 6]} born?", frozenset(ids[at % 6 : at % 6 + 1])) for at in range(12)]
     )
     assert fitted.withheld == {"nothing to find": 0.0, "answerable": 0.0}
     assert fitted.gate.nothing == {"bias": -20.0}
@@ -84,28 +81,28 @@ def test_where_all_can_be_answered_nothing_is_withheld(opened):
 def test_where_nothing_can_be_answered(opened):
     memory = opened()
     filled(memory)
-    fitted = memory.calibrate([Labelled(f"how do {number} kites fly", frozenset(), "default") for number in range(10)])
+    fitted = memory.calibrate([Labelled(f"how do {number} kites fly", frozenset()) for number in range(10)])
     assert fitted.answerable == 0
     assert fitted.recall["best"] == 0.0
     assert fitted.withheld["nothing to find"] == 1.0
 
 
 def test_an_empty_memory_can_be_asked(opened):
-    labels = [Labelled(f"Where is Ana {number}?", frozenset(["x"]), "default") for number in range(10)]
+    labels = [Labelled(f"Where is Ana {number}?", frozenset(["x"])) for number in range(10)]
     assert opened().calibrate(labels).recall["graph"] == 0.0
 
 
 def test_without_an_embedder(opened):
     memory = opened(embedder="none")
     ids = filled(memory)
-    labels = [Labelled(one["question"], frozenset(one["gold"]), "default") for one in rows(ids)]
+    labels = [Labelled(one["question"], frozenset(one["gold"])) for one in rows(ids)]
     assert memory.calibrate(labels).recall["cheap"] == 1.0
 
 
 def test_small_talk_and_sums_count_as_withheld_only_by_the_weights(opened):
     memory = opened()
     filled(memory)
-    labels = [Labelled("hello", frozenset(), "default") for _ in range(10)]
+    labels = [Labelled("hello", frozenset()) for _ in range(10)]
     assert memory.calibrate(labels).questions == 10
 
 
@@ -113,32 +110,37 @@ def test_too_few_questions_are_refused(opened):
     memory = opened()
     filled(memory)
     with pytest.raises(InputError, match="9 labelled questions"):
-        memory.calibrate([Labelled("Where?", frozenset(), "default")] * 9)
-    assert memory._store.note("gate") is None
+        memory.calibrate([Labelled("Where?", frozenset())] * 9)
+    assert memory._store.note("gate/default") is None
 
 
 @pytest.mark.parametrize(
     "line",
     ["{", "[]", "3", '"x"', "null", '{"question": "x"}', '{"gold": []}', '{"question": 3, "gold": []}',
      '{"question": "x", "gold": "id"}', '{"question": "x", "gold": [3]}', '{"question": "x", "gold": [["id"]]}',
-     '{"question": "x", "gold": [], "space": 3}', "[" * 100000],
+     '{"question": "x", "gold": 3}', "[" * 100000],
 )  # fmt: skip
 def test_a_malformed_line_is_named(tmp_path, line):
     path = tmp_path / "labels.jsonl"
     path.write_text('{"question": "fine", "gold": []}\n\n' + line)
     with pytest.raises(UnreadableFileError, match="line 3"):
-        read_labels(path, "s")
+        read_labels(path)
 
 
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(UnreadableFileError, match="cannot be read"):
-        read_labels(tmp_path / "missing.jsonl", "s")
+        read_labels(tmp_path / "missing.jsonl")
     (tmp_path / "latin").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(UnreadableFileError, match="cannot be read"):
-        read_labels(tmp_path / "latin", "s")
+        read_labels(tmp_path / "latin")
 
 
-def test_a_line_may_name_its_space(tmp_path):
-    path = written(tmp_path, [{"question": "a", "gold": ["x", "x"], "space": "own"}, {"question": "b", "gold": []}])
-    assert read_labels(path, "given") == [Labelled("a", frozenset("x"), "own"), Labelled("b", frozenset(), "given")]
-    assert [one.space for one in read_labels(path, "")] == ["own", "default"]
+def test_a_gate_is_one_spaces_own(opened):
+    memory = opened()
+    ids = memory.add([f"Note {number}" for number in range(12)], space="a")
+    memory.add("Something else.", space="b")
+    memory.calibrate([{"question": f"Where is note {n}?", "gold": [one]} for n, one in enumerate(ids)], space="a")
+    assert memory._store.note("gate/a") is not None
+    assert memory._store.note("gate/b") is None
+    with pytest.raises(UnknownSpaceError):
+        memory.calibrate([], space="c")

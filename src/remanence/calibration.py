@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from remanence.cubes import DEFAULT_SPACE, Hits, Route, Scope
+from remanence.cubes import Hits, Route, Scope
 from remanence.errors import InputError, UnreadableFileError
 from remanence.recall.gate import DEFAULT, Features, Gate, chance, fit
 from remanence.recall.query import Query
@@ -26,7 +26,6 @@ class Labelled(NamedTuple):
 
     question: str
     gold: frozenset[str]
-    space: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,12 @@ _Row = tuple[Features, float, float, bool]
 
 def calibrate(
     labelled: Iterable[Labelled | Mapping[str, object]],
+    space: str,
     recall: Recall,
     embed: Embed,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
-    """Look every question up both ways and fit the gate to what each found.
+    """Look every question up in a space, both ways, and fit a gate to what each found.
 
     Raises
     ------
@@ -64,9 +64,7 @@ def calibrate(
         raise InputError(f"There are {len(given)} labelled questions.", f"Label at least {_LEAST}.")
     rows: list[_Row] = []
     for number, one in enumerate(given, 1):
-        query = Query(
-            question=one.question, scope=Scope(space=one.space), k=_DEPTH, now=datetime.now(UTC), explain=False
-        )
+        query = Query(question=one.question, scope=Scope(space=space), k=_DEPTH, now=datetime.now(UTC), explain=False)
         features = recall.features(query, embed)
         cheap, graph = (_found(recall, query, route, embed, one.gold) for route in (Route.CHEAP, Route.GRAPH))
         rows.append((features, cheap, graph, bool(one.gold)))
@@ -81,8 +79,8 @@ def calibrate(
     return Fitted(gate, len(rows), len(answerable), _worth(answerable, gate), _withheld(rows, gate))
 
 
-def read_labels(path: Path, space: str) -> list[Labelled]:
-    """Labelled questions from JSON Lines: {"question": "…", "gold": ["id", …]}, and where wanted "space".
+def read_labels(path: Path) -> list[Labelled]:
+    """Labelled questions from JSON Lines: {"question": "…", "gold": ["id", …]}.
 
     Raises
     ------
@@ -99,7 +97,7 @@ def read_labels(path: Path, space: str) -> list[Labelled]:
             continue
         try:
             data = json.loads(line)
-            found.append(_labelled(data["question"], data["gold"], data.get("space") or space or DEFAULT_SPACE))
+            found.append(_labelled(data["question"], data["gold"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UnreadableFileError(
                 f"{path}, line {number} is no labelled question.",
@@ -110,24 +108,20 @@ def read_labels(path: Path, space: str) -> list[Labelled]:
 
 def _from_mapping(row: Mapping[str, object]) -> Labelled:
     try:
-        return _labelled(row["question"], row["gold"], row.get("space") or DEFAULT_SPACE)
+        return _labelled(row["question"], row["gold"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{row!r} is no labelled question.", 'Pass {"question": "…", "gold": ["id of a memory", …]}.'
         ) from error
 
 
-def _labelled(question: object, gold: object, space: object) -> Labelled:
-    if (
-        not isinstance(question, str)
-        or not isinstance(gold, list | tuple | set | frozenset)
-        or not isinstance(space, str)
-    ):
+def _labelled(question: object, gold: object) -> Labelled:
+    if not isinstance(question, str) or not isinstance(gold, list | tuple | set | frozenset):
         raise TypeError("not of that shape")
     ids = frozenset(cast("Collection[object]", gold))
     if not all(isinstance(one, str) for one in ids):
         raise TypeError("an id is no text")
-    return Labelled(question, cast("frozenset[str]", ids), space)
+    return Labelled(question, cast("frozenset[str]", ids))
 
 
 def dumped(gate: Gate) -> str:

@@ -286,15 +286,16 @@ class Memory:
         self, labelled: str | Path | Iterable[Labelled | Mapping[str, Any]], *, space: str = DEFAULT_SPACE,
         progress: Progress | None = None,
     ) -> Fitted:  # fmt: skip
-        """Fit the gate to questions whose answers are known: JSON Lines of {"question", "gold": [ids]}. The store keeps it.
+        """Fit the gate to questions whose answers are known: JSON Lines of {"question", "gold": [ids]}. The store keeps it for the space.
 
         An empty `gold` says that there is nothing to find. `fitted.recall` compares the gate with always and never walking.
         """
         from remanence.calibration import calibrate, dumped, read_labels
 
-        rows = read_labels(place(labelled, "labelled"), space) if isinstance(labelled, str | Path) else labelled
-        fitted = calibrate(rows, self._recall, self._encoding.question, progress)
-        self._store.set_note("gate", dumped(fitted.gate))
+        self._rooms.known_space(space)
+        rows = read_labels(place(labelled, "labelled")) if isinstance(labelled, str | Path) else labelled
+        fitted = calibrate(rows, space, self._recall, self._encoding.question, progress)
+        self._store.set_note(f"gate/{space}", dumped(fitted.gate))
         return fitted
 
     def conflicts(self, *, space: str = DEFAULT_SPACE) -> Sequence[Conflict]:
@@ -329,13 +330,12 @@ class Memory:
 
     def stats(self) -> Stats:
         """Sizes, counts, and the embedder."""
-        counts = self._store.counts()
         return Stats(
             location=self._store.location,
             embedder=self._store.note("embedder"),
             memory_bytes=self._rooms.recall_.nbytes if self._rooms.recall_ else 0,
             by_space=self._store.sizes(),
-            **counts,
+            **self._store.counts(),
         )
 
     # ── care ─────────────────────────────────────────────────────────────────────────────────────────────────────────

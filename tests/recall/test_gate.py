@@ -231,7 +231,7 @@ def test_a_fitted_gate_is_used_at_once_and_by_others(opened):
     memory = opened()
     memory.add([document("Ana wrote Dust.", "Dust"), document("Ana was born in Porto.", "Ana")])
     assert memory.recall(QUESTION).routed.route is Route.GRAPH
-    memory._store.set_note("gate", NEVER)
+    memory._store.set_note("gate/default", NEVER)
     assert memory.recall(QUESTION).routed.route is Route.CHEAP
     assert "nothing to gain" in memory.recall(QUESTION).routed.reason
     assert opened().recall(QUESTION).routed.route is Route.CHEAP
@@ -240,7 +240,9 @@ def test_a_fitted_gate_is_used_at_once_and_by_others(opened):
 def test_a_gate_may_find_nothing_close(opened):
     memory: Memory = opened()
     memory.add("Ana was born in Porto.")
-    memory._store.set_note("gate", '{"graph": {"bias": 1}, "nothing": {"bias": 5, "closeness": -5, "unknown": 7}}')
+    memory._store.set_note(
+        "gate/default", '{"graph": {"bias": 1}, "nothing": {"bias": 5, "closeness": -5, "unknown": 7}}'
+    )
     hits = memory.recall(QUESTION)
     assert hits == []
     assert hits.notes == ("Nothing was looked up: nothing here is close to it.",)
@@ -254,7 +256,7 @@ def test_a_gate_may_find_nothing_close(opened):
 )  # fmt: skip
 def test_a_malformed_note_is_named_and_a_route_goes_round_it(memory, note):
     memory.add("Ana was born in Porto.")
-    memory._store.set_note("gate", note)
+    memory._store.set_note("gate/default", note)
     with pytest.raises(StoreDamagedError, match="gate") as caught:
         memory.recall(QUESTION)
     assert "remanence gate" in caught.value.next_step

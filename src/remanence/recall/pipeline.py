@@ -76,7 +76,7 @@ class Recall:
             return Hits(notes=("No memory is within the filters.",))
         asked = analyse(query, view)
         profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
-        weights = self.gate() if query.route is None else gate.DEFAULT
+        weights = self.gate(query.scope.space) if query.route is None else gate.DEFAULT
         looked = self._look(view, query, asked, mask, embed, profile, weights)
         searches, routed = looked.searches, looked.routed
         if routed.route is Route.NONE:
@@ -140,15 +140,15 @@ class Recall:
                 notes = (f"Facts were recognised by their score. {error.what}",)
         return link.kept_by_score(query.question, close, view, profile), notes
 
-    def gate(self) -> gate.Gate:
-        """The gate as it was fitted to this store; see `gate.fit`.
+    def gate(self, space: str) -> gate.Gate:
+        """The gate as it was fitted to this space; see `gate.fit`.
 
         Raises
         ------
         StoreDamagedError
             What the store keeps is none.
         """
-        note = self._store.note("gate")
+        note = self._store.note(f"gate/{space}")
         if note is None:
             return gate.DEFAULT
         try:
