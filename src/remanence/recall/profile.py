@@ -68,10 +68,10 @@ class Profile:
     """How many passages the walk may start from, and with how much of its start; more where a name in the question is not
     what some text is about."""
     facts: int = 5
-    facts_share: float = 0.05
+    facts_share: float = 0.0
     facts_cut: float = 0.6
-    """Facts that the walk may start from, their part of the names' start, and the cosine above which a fact is kept although
-    the question names neither of its sides."""
+    """Facts that the walk may start from; their part of the names' start, all of it where the question names nothing; and the
+    cosine above which a fact is kept although the question names neither of its sides."""
     repeated: float = 0.5
     """Graph: what each further text about one entity keeps of its score, the closest in meaning first."""
     statement_words: float = 0.1
