@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import speed
 
 from remanence import Memory, Scope
@@ -57,13 +58,14 @@ def naive(cubes: int) -> tuple[float, float]:
     with Memory(":memory:") as memory:
         memory.add(speed.messages(cubes))
         entries = list(memory._store.everything("default"))
-        vectors = {question: memory._encoding.question(question) for question in speed.QUESTIONS}
+        vectors = {question: memory._encoding.question(question).tolist() for question in speed.QUESTIONS}
 
         def twin(question):
             query = Query(question=question, scope=Scope(), k=10, now=datetime(2024, 7, 1, tzinfo=UTC))
             return search(entries, query, vectors[question], DEFAULT)
 
-        memory._encoding.question = lambda text: vectors.get(text, vectors[speed.QUESTIONS[0]])
+        arrays = {question: np.array(vector, np.float32) for question, vector in vectors.items()}
+        memory._encoding.question = lambda text: arrays.get(text, arrays[speed.QUESTIONS[0]])
         memory.recall("warm up")
         return median_ms(memory.recall, speed.QUESTIONS * 3), median_ms(twin, speed.QUESTIONS[:4])
 
