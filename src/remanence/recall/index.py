@@ -61,6 +61,7 @@ class SpaceIndex:
         self._graph = Graph()
         self._statements = StatementKeys()
         self._newest, self._again = 0, False
+        self._seen = self._graph.view()
         self._view = self._look()
 
     @property
@@ -99,13 +100,14 @@ class SpaceIndex:
             self._apply(changes, rows)
         for part in (self._postings, self._graph, self._statements):
             part.settle()
+        self._seen = self._graph.view()  # once a catch-up: it joins arrays of the graph's size
         return head
 
     def _look(self) -> View:
         columns = {name: column.view() for name, column in self._columns.items()}
         return View(
             **columns, postings=self._postings, vectors=self._vectors, speakers=self._speakers, topics=self._topics,
-            names=self._names, graph=self._graph.view(), statements=self._statements.view(),
+            names=self._names, graph=self._seen, statements=self._statements.view(),
         )  # fmt: skip
 
     def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
