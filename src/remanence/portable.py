@@ -11,7 +11,6 @@ import binascii
 import json
 import math
 import os
-import secrets
 import struct
 from collections.abc import Sequence
 from itertools import islice
@@ -20,11 +19,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from remanence.cubes import ROLES, Draft, Extraction, Keys, MemCube, State
 from remanence.encoding import Encoding
-from remanence.errors import InputError, UnreadableFileError
+from remanence.errors import UnreadableFileError
 from remanence.language.keys import derive, embedded_parts
 from remanence.reading import derived_anew
 from remanence.settings import Settings
 from remanence.store.protocol import Reading, Store
+from remanence.write.disk import new_file
 from remanence.write.pipeline import Marks, Progress, keys_for
 
 FORMAT = "remanence-export"
@@ -45,38 +45,23 @@ class _Line(NamedTuple):
 
 def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int:
     """Write all versions, or those of one space. The file appears under its name only when it is complete."""
-    if path.exists():
-        raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-            if vectors:
-                header["embedder"] = store.note("embedder")
-            file.write(_line(header))
-            for cube, keys, reading in store.derived.everything(space):
-                line = cube.to_json()
-                if vectors and keys.vector:
-                    line["vector"] = base64.b64encode(keys.vector).decode()
-                if reading:
-                    line["reading"] = {"extractor": reading.extractor, **reading.content.to_json()}
-                    if vectors and reading.vectors:
-                        line["reading"]["vectors"] = base64.b64encode(reading.vectors).decode()
-                file.write(_line(line))
-                count += 1
-            file.write(_line({"end": count}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", "Check its folder and the room there."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file:
+        header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        if vectors:
+            header["embedder"] = store.note("embedder")
+        file.write(_line(header))
+        for cube, keys, reading in store.derived.everything(space):
+            line = cube.to_json()
+            if vectors and keys.vector:
+                line["vector"] = base64.b64encode(keys.vector).decode()
+            if reading:
+                line["reading"] = {"extractor": reading.extractor, **reading.content.to_json()}
+                if vectors and reading.vectors:
+                    line["reading"]["vectors"] = base64.b64encode(reading.vectors).decode()
+            file.write(_line(line))
+            count += 1
+        file.write(_line({"end": count}))
     return count
 
 

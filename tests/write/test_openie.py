@@ -173,7 +173,7 @@ def test_writing_leaves_out_what_failed_and_replaces_no_file(tmp_path, cube):
         write_extractions(path, cubes, [None, FOUND])
     with pytest.raises(InputError, match="2 cubes and 1 extractions"):
         write_extractions(tmp_path / "x", cubes, [FOUND])
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="does not exist"):
         write_extractions(tmp_path / "no" / "x", cubes, [FOUND, FOUND])
     assert [file.name for file in tmp_path.iterdir()] == ["found.jsonl"]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from remanence.errors import InputError, InputTooLargeError, MissingExtraError, UnreadableFileError
+from remanence.errors import InputError, MissingExtraError, UnreadableFileError
 from remanence.settings import Settings
+from remanence.write.disk import load
 from remanence.write.messages import Message, messages
 from remanence.write.readers.chat import read_json, read_json_lines
 from remanence.write.readers.pdf import read_pdf
@@ -118,7 +119,7 @@ def read_file(path: Path, *, root: Path, settings: Settings) -> FileMessages:
     """
     _check_kind(path)
     source = _source(path, root)
-    data = _load(path, settings.max_file)
+    data = load(path, settings.max_file)
     suffix = path.suffix.lower()
     if suffix in _CHATS:
         messages = _CHATS[suffix](data, path, source)
@@ -182,19 +183,6 @@ def _source(path: Path, root: Path) -> str:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def _load(path: Path, max_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise UnreadableFileError(
-            f"{path} cannot be opened: {error.strerror}.", "Check that it is a file, and its permissions."
-        ) from error
-    if len(data) > max_bytes:
-        raise InputTooLargeError(f"{path} is larger than {max_bytes} bytes.", "Split it, or raise Settings.max_file.")
-    return data
 
 
 def _as_messages(document: Document, path: Path) -> list[dict[str, Any]]:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from remanence.cubes import Extraction, Fact, MemCube
-from remanence.errors import InputError, InputTooLargeError, UnreadableFileError
+from remanence.errors import InputError, UnreadableFileError
+from remanence.write.disk import load, new_file
 from remanence.write.extract import LONGEST_NAME, LONGEST_STATEMENT, Extracted, fact_of
 from remanence.write.grounding import is_pronoun, normal, tidy
 from remanence.write.messages import valid_unicode
@@ -78,7 +77,7 @@ class CachedExtractor:
             It is larger than `max_bytes`.
         """
         path = Path(path)
-        document = _parsed(_load(path, max_bytes), f"{path}", _OPENIE_SHAPE)
+        document = _parsed(decode(load(path, max_bytes), path), f"{path}", _OPENIE_SHAPE)
         docs = document.get("docs") if isinstance(document, dict) else None
         if not isinstance(docs, list):
             raise UnreadableFileError(f"{path} has no list of docs.", _OPENIE_SHAPE)
@@ -94,7 +93,7 @@ class CachedExtractor:
         path = Path(path)
         counted = _Counted()
         # Not splitlines: JSON texts may hold line separators other than the newline.
-        lines = enumerate(_load(path, max_bytes).split("\n"), 1)
+        lines = enumerate(decode(load(path, max_bytes), path).split("\n"), 1)
         passages = [_line_passage(line, f"{path}: line {number}", counted) for number, line in lines if line.strip()]
         return cls(passages, skipped=counted.skipped)
 
@@ -138,22 +137,9 @@ def write_extractions(path: str | Path, cubes: Sequence[MemCube], extractions: S
     path = Path(path)
     if len(cubes) != len(extractions):
         raise InputError(f"There are {len(cubes)} cubes and {len(extractions)} extractions.", "Pass one for each.")
-    if path.exists():
-        raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
     pairs = [(cube, one) for cube, one in zip(cubes, extractions, strict=True) if one is not None]
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(_line(Passage(cube.text, cube.about or "", one)) for cube, one in pairs)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", "Check its folder and the room there."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file:
+        file.writelines(_line(Passage(cube.text, cube.about or "", one)) for cube, one in pairs)
     return len(pairs)
 
 
@@ -235,19 +221,6 @@ def _line_passage(line: str, where: str, counted: _Counted) -> Passage:
         about[0] if about else None,
     )
     return Passage(text, _text(raw, "title", where), extraction)
-
-
-def _load(path: Path, max_bytes: int) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise UnreadableFileError(
-            f"{path} cannot be opened: {error.strerror}.", "Check that it is a file, and its permissions."
-        ) from error
-    if len(data) > max_bytes:
-        raise InputTooLargeError(f"{path} is larger than {max_bytes:,} bytes.", "Split it, or raise max_bytes.")
-    return decode(data, path)
 
 
 def _parsed(text: str, where: str, shape: str) -> Any:

@@ -22,6 +22,7 @@ from remanence.language.tokens import stems
 from remanence.models.language import LanguageModel, Prompt
 from remanence.models.prompts import render
 from remanence.settings import Settings
+from remanence.write.disk import load
 from remanence.write.extract import asked
 from remanence.write.grounding import Ground, ground_of, listed, normal, tidy
 from remanence.write.messages import valid_unicode
@@ -161,17 +162,7 @@ def read_pairs(path: str | Path, limits: Settings) -> list[Pair]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UnreadableFileError(f"{path} is neither JSON Lines nor CSV.", f"Name it {', '.join(readers)}.")
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.max_file + 1)
-    except OSError as error:
-        raise UnreadableFileError(
-            f"{path} cannot be opened: {error.strerror}.", "Check that it is a file, and its permissions."
-        ) from error
-    if len(data) > limits.max_file:
-        raise InputTooLargeError(
-            f"{path} is larger than {limits.max_file} bytes.", "Split it, or raise Settings.max_file."
-        )
+    data = load(path, limits.max_file)
     return [_pair(row, f"{path}: line {number}", limits) for number, row in reader(decode(data, path), path)]
 
 
