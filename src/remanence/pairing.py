@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance, Scope
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
 from remanence.language import questions
-from remanence.language.qa import qa_text
+from remanence.language.qa import EXCHANGED, qa_text
 from remanence.store.protocol import Store
 from remanence.write.messages import Message
 from remanence.write.pipeline import Progress, keys_for, new_id
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from remanence.write.pipeline import Embed
 
 RULES = "pairs/rules/1"
-EXCHANGED = "pairs/exchange/1"
-"""A question in one turn and the reply in the next: nobody has checked that the one answers the other."""
 _MOST = 64  # pairs of one cube
 _GIVE_UP = 3  # memories that a model fails on, one after the other, before a dead endpoint is left alone
 _STEP = 64  # cubes whose pairs are committed together

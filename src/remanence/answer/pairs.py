@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from remanence.answer.evidence import Embed
 from remanence.cubes import Answer, Citation, Hit, MemCube
-from remanence.language.qa import bridged, parse_qa
+from remanence.language.qa import EXCHANGED, bridged, parse_qa
 from remanence.language.tokens import stems
 
 Find = Callable[[str], Sequence[Hit]]
@@ -78,7 +78,7 @@ def _known(question: str, hits: Sequence[Hit], embed: Embed | None) -> list[_Kno
     pairs = [
         (hit, *parsed)
         for hit in hits
-        if "exchange" not in hit.cube.provenance.method and (parsed := parse_qa(hit.cube.text))
+        if hit.cube.provenance.method != EXCHANGED and (parsed := parse_qa(hit.cube.text))
     ]
     vectors = embed([question, *(one for _, one, _ in pairs)]) if embed and pairs else None
     own = set(stems(question))

@@ -6,6 +6,8 @@ import re
 
 from remanence.language.tokens import stems
 
+EXCHANGED = "pairs/exchange/1"
+"""Method of a pair made of a question in one turn and the reply in the next: nobody has checked that the one answers the other."""
 _QUESTION = re.compile(r"\s*Q:[ \t]*")
 _ANSWER_LINE = re.compile(r"\n[ \t]*A:[ \t]*")
 _WORD = re.compile(r"[^\W_][\w'’.-]*[^\W_]|[^\W_]")
