@@ -6,11 +6,14 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from remanence.cubes import Extraction, Fact, MemCube, posix
 from remanence.language.relations import is_known
 from remanence.language.slots import Stated, relation_key, subject_key
-from remanence.language.statements import Claim, claims
+
+if TYPE_CHECKING:
+    from remanence.language.statements import Claim
 
 RULES = "rules"
 _MOST = 64  # claims of one cube: a message of ten thousand sentences must not fill every slot
@@ -22,6 +25,10 @@ _CURRENT = "claims l JOIN cubes c ON c.seq = l.seq JOIN spaces s ON s.number = l
 
 def by_rules(cube: MemCube) -> list[Claim]:
     """What the rules find that a cube states. "I" is its author, else its user, else its role."""
+    from remanence.language.statements import (
+        claims,  # its patterns take a while to load, and reading does not need them
+    )
+
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user or origin.role
     return list(claims(cube.text, speaker, cube.about))[:_MOST]
@@ -29,6 +36,8 @@ def by_rules(cube: MemCube) -> list[Claim]:
 
 def by_model(cube: MemCube, extraction: Extraction) -> list[Claim]:
     """Facts of a reading whose relation is known: of others nobody can say whether one value excludes another."""
+    from remanence.language.statements import Claim
+
     return [
         Claim(fact, negated=False, start=0, end=len(cube.text)) for fact in extraction.facts if is_known(fact.relation)
     ]
