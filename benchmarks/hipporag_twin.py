@@ -40,6 +40,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import data
+import hipporag_ours
 import numpy as np
 from numpy.typing import NDArray
 
@@ -389,6 +390,12 @@ def main() -> None:
         sizes, theirs = peers(options.peer_python, options.seed, job, vectors | asked, let)
         print("the package: " + ", ".join(f"{count:,} {what}" for what, count in sizes.items()))
         results = {name: results[name] | theirs[name] for name in results}
+    for what, memory in hipporag_ours.rankings(data.folder() / "multihop-dev", options.precision):
+        for name, some in job.sets.items():
+            for question in some:
+                memory._encoding.question(question.text)  # the others get their vectors for nothing too
+            rank = lambda at, memory=memory, some=some: np.array(hipporag_ours.found(memory, some[at].text))  # noqa: E731
+            results[name] |= {what: timed(rank, len(some))}
     report(job, results)
     for name, some in results.items() if options.peer_python else ():
         shares = (f"{what} {agreement(some[f'twin, {what}'], some[f'package, {what}']):.3f}" for what in ("no filter", "lexical filter"))  # fmt: skip
