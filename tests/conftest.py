@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -153,3 +154,31 @@ def child() -> Callable[..., subprocess.Popen[str]]:
         )  # fmt: skip
 
     return start
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any]]:
+    """Runs a command with --json; returns the exit code and the document."""
+
+    from remanence.cli import main
+
+    def call(*argv: str) -> tuple[int, Any]:
+        code = main([*argv, "--json"])
+        out, err = capsys.readouterr()
+        assert err == ""
+        return code, json.loads(out)
+
+    return call
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, ...]]:
+    """Runs a command for people; returns the exit code, stdout and stderr."""
+
+    from remanence.cli import main
+
+    def call(*argv: str) -> tuple[Any, ...]:
+        code = main([*argv])
+        return code, *capsys.readouterr()
+
+    return call

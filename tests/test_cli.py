@@ -31,30 +31,6 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
-    """Runs a command with --json; returns the exit code and the document."""
-
-    def call(*argv):
-        code = main([*argv, "--json"])
-        out, err = capsys.readouterr()
-        assert err == ""
-        return code, json.loads(out)
-
-    return call
-
-
-@pytest.fixture
-def said(capsys):
-    """Runs a command for people; returns the exit code, stdout and stderr."""
-
-    def call(*argv):
-        code = main([*argv])
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
 def ids(run):
     """Three memories."""
     return [

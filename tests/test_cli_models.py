@@ -17,7 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from remanence import Memory, Settings
-from remanence.cli import main
 
 PROGRAM = [sys.executable, "-m", "remanence"]
 MUSEUM = "I went to the pottery museum in Porto yesterday. It rained."
@@ -36,30 +35,6 @@ def place(tmp_path, monkeypatch):
     for name in ("NO_COLOR", "FORCE_COLOR", "REMANENCE_STORE", "REMANENCE_MODEL", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs a command with --json; returns the exit code and the document."""
-
-    def call(*argv):
-        code = main([*argv, "--json"])
-        out, err = capsys.readouterr()
-        assert err == ""
-        return code, json.loads(out)
-
-    return call
-
-
-@pytest.fixture
-def said(capsys):
-    """Runs a command for people; returns the exit code, stdout and stderr."""
-
-    def call(*argv):
-        code = main([*argv])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture
