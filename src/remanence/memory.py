@@ -148,7 +148,7 @@ class Memory:
     def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
         embed, every = self._encoding.documents, self.settings.commit_every
         ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress)
-        self._rooms.wrote()
+        self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         return ids
 
     def correct(
@@ -422,7 +422,9 @@ class Memory:
         """
         from remanence.portable import import_
 
-        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
+        return new
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 
