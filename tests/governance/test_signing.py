@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -116,24 +117,20 @@ def test_no_place_for_a_key(tmp_path):
         SigningKey.open(tmp_path / "file" / "signing.pem")
 
 
-def _open(path, barrier, found):
-    barrier.wait()
-    found.put(SigningKey.open(path).public)
-
-
-def test_processes_that_create_it_at_once_end_with_one_key(tmp_path):
-    context = multiprocessing.get_context("fork")
-    for trial in range(5):
-        path = tmp_path / f"{trial}" / "signing.pem"
-        barrier, found = context.Barrier(4), context.Queue()
-        workers = [context.Process(target=_open, args=(path, barrier, found)) for _ in range(4)]
+def test_processes_that_create_it_at_once_end_with_one_key(tmp_path, child):
+    workers = [child(__file__, [tmp_path / "keys"]) for _ in range(4)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for trial in range(20):
         for worker in workers:
-            worker.start()
-        keys = {found.get(timeout=30) for _ in workers}
-        for worker in workers:
-            worker.join()
-        assert keys == {SigningKey.open(path, create=False).public}
-        assert list(path.parent.iterdir()) == [path]
+            worker.stdin.write(f"{trial}\n")
+            worker.stdin.flush()
+    outcomes = [worker.communicate(timeout=60) for worker in workers]
+    for trial in range(20):
+        path = tmp_path / "keys" / f"{trial}.pem"
+        key = SigningKey.open(path, create=False).public.hex()
+        assert [out.split()[trial] for out, _ in outcomes] == [key] * 4
+    assert len(list((tmp_path / "keys").iterdir())) == 20
 
 
 def test_public_keys_come_from_hex_and_from_files(tmp_path):
@@ -191,3 +188,11 @@ def test_canonical_is_one_form():
 def test_other_forms_are_refused(data):
     with pytest.raises(ValueError):
         parsed(data)
+
+
+if __name__ == "__main__":
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 (loaded before the race begins)
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(SigningKey.open(Path(sys.argv[1]) / f"{line.strip()}.pem").public.hex(), flush=True)

@@ -1,0 +1,140 @@
+"""The file for an auditor: one form only, and every byte of it counts."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from remanence.governance.auditfile import UNPINNED, lines, verify_lines
+from remanence.store.journal import GENESIS
+
+GOLDEN = Path(__file__).parent / "golden" / "audit-1.jsonl"
+
+
+@pytest.fixture(scope="module")
+def whole(rows, checkpoints) -> bytes:
+    return b"".join(lines(GENESIS, rows, checkpoints))
+
+
+def found(data: bytes, **options):
+    return verify_lines(data.splitlines(keepends=True), **options)
+
+
+def test_the_file_says_what_the_journal_says(whole, key, checkpoints):
+    result = found(whole, keys={key.public}, anchors=checkpoints)
+    assert result.ok, result.problems
+    assert (result.first, result.entries, result.signed, result.unsigned, result.checkpoints) == (1, 12, 10, 2, 3)
+    assert result.notes == ("not signed yet: 2 entries",)
+    assert UNPINNED in found(whole).notes
+
+
+def test_files_of_the_first_format_stay_readable(whole, key):
+    data = GOLDEN.read_bytes()
+    assert found(data, keys={key.public}).ok
+    assert data == whole
+
+
+def test_a_part_of_a_journal(rows, checkpoints, key):
+    data = b"".join(lines(rows[4][9], rows[5:10], checkpoints[1:]))
+    result = found(data, keys={key.public}, anchors=[checkpoints[1]])
+    assert result.ok, result.problems
+    assert (result.first, result.entries, result.signed, result.unsigned) == (6, 5, 5, 0)
+    assert not found(data, anchors=[checkpoints[0]]).ok
+    assert not found(data.replace(rows[4][9].hex().encode(), bytes(32).hex().encode(), 1)).ok
+
+
+def test_a_journal_without_checkpoints(rows):
+    result = found(b"".join(lines(GENESIS, rows, ())))
+    assert result.ok
+    assert (result.signed, result.unsigned) == (0, 12)
+
+
+def test_a_malformed_row_cannot_be_written_down(rows):
+    with pytest.raises(ValueError, match="malformed"):
+        list(lines(GENESIS, [(*rows[0][:9], "text")], ()))
+
+
+def test_every_single_byte_edit_is_found(whole):
+    """Each byte becomes one other, which the seed chooses; `benchmarks/reliability/tamper.py` takes all 255."""
+    chance = random.Random(1)
+    for at in range(len(whole)):
+        edited = bytearray(whole)
+        edited[at] ^= chance.randrange(1, 256)
+        assert not found(bytes(edited)).ok, at
+
+
+def test_every_change_of_case_is_found(whole):
+    for at in range(len(whole)):
+        edited = whole[:at] + whole[at : at + 1].swapcase() + whole[at + 1 :]
+        assert edited == whole or not found(edited).ok, at
+
+
+def test_every_byte_removed_doubled_or_put_in_is_found(whole):
+    chance = random.Random(2)
+    for at in range(len(whole)):
+        assert not found(whole[:at] + whole[at + 1 :]).ok, at
+        more = chance.choice((whole[at : at + 1], b" ", b"\n", b"\r", b"\0"))
+        assert not found(whole[:at] + more + whole[at:]).ok, (at, more)
+        assert not found(whole[:at]).ok, at
+    for more in (b" ", b"\n", b"{}\n", whole):
+        assert not found(whole + more).ok, more
+
+
+def test_every_line_removed_doubled_or_exchanged_is_found(whole):
+    parts = whole.splitlines(keepends=True)
+    for at in range(len(parts)):
+        assert not found(b"".join(parts[:at] + parts[at + 1 :])).ok, at
+        assert not found(b"".join(parts[: at + 1] + parts[at:])).ok, at
+        for to in range(at):
+            swapped = list(parts)
+            swapped[at], swapped[to] = swapped[to], swapped[at]
+            assert not found(b"".join(swapped)).ok, (at, to)
+
+
+def _counts(data: bytes, entries: int, checkpoints: int) -> bytes:
+    before = data.splitlines(keepends=True)[:-1]
+    return b"".join(before) + b'{"end":{"checkpoints":%d,"entries":%d}}\n' % (checkpoints, entries)
+
+
+def test_a_checkpoint_removed_with_the_counts_put_right_leaves_its_entries_unsigned(whole):
+    parts = whole.splitlines(keepends=True)
+    last = max(at for at, part in enumerate(parts) if b"signature" in part)
+    result = found(_counts(b"".join(parts[:last] + parts[last + 1 :]), 12, 2))
+    assert result.ok
+    assert result.unsigned == 5
+
+
+def test_a_tail_removed_with_the_counts_put_right_takes_an_anchor(rows, checkpoints):
+    cut = b"".join(lines(GENESIS, rows[:8], checkpoints[:2]))
+    assert found(cut).ok
+    assert not found(cut, anchors=checkpoints[-1:]).ok
+
+
+WRONG = {
+    "empty": b"",
+    "only-a-head": b'{"format":"remanence.audit/1","previous":"' + b"0" * 64 + b'"}\n',
+    "no-entries": b'{"format":"remanence.audit/1","previous":"'
+    + b"0" * 64
+    + b'"}\n{"end":{"checkpoints":0,"entries":0}}\n',
+    "another-format": b'{"format":"remanence.audit/2","previous":"' + b"0" * 64 + b'"}\n',
+    "a-list": b"[]\n",
+    "a-text": b'"previous"\n',
+    "binary": bytes(range(256)),
+    "utf-16": '{"format":"remanence.audit/1"}\n'.encode("utf-16"),
+    "deep": b"[" * 100_000,
+    "previous-a-number": b'{"format":"remanence.audit/1","previous":0}\n',
+    "previous-no-hash": b'{"format":"remanence.audit/1","previous":""}\n{"end":{"checkpoints":0,"entries":0}}\n',
+}
+
+
+@pytest.mark.parametrize("data", WRONG.values(), ids=WRONG.keys())
+def test_other_files_are_problems_and_nothing_is_raised(data):
+    assert not found(data).ok
+
+
+def test_a_checkpoint_before_any_entry(whole, checkpoints):
+    parts = whole.splitlines(keepends=True)
+    at = next(at for at, part in enumerate(parts) if b"signature" in part)
+    assert not found(b"".join([parts[0], parts[at], *parts[1:]])).ok
