@@ -193,6 +193,10 @@ def test_other_forms_are_refused(data):
 if __name__ == "__main__":
     from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 (loaded before the race begins)
 
-    print("ready", flush=True)
+    def say(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    say("ready")
     for line in sys.stdin:
-        print(SigningKey.open(Path(sys.argv[1]) / f"{line.strip()}.pem").public.hex(), flush=True)
+        say(SigningKey.open(Path(sys.argv[1]) / f"{line.strip()}.pem").public.hex())
