@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -249,7 +249,7 @@ def in_the_store(
                         connection.execute("ROLLBACK")
                         continue
                     yield place, not memory.audit.verify().ok
-                    key = after if name in {"entry"} else row[0]
+                    key = after if name == "entry" else row[0]
                     connection.execute(f"UPDATE {table} SET {name} = ? WHERE rowid = ?", (value, key))
         assert memory.audit.verify().ok, "the store was not put back"
 
@@ -276,25 +276,23 @@ def main() -> int:
     return bool(missed)
 
 
-def measure(
-    score: Score, chance: random.Random, path: Path, exported: Path, public: str, settings: Settings
-) -> None:
+def measure(score: Score, chance: random.Random, path: Path, exported: Path, public: str, settings: Settings) -> None:
     data, keys = exported.read_bytes(), {bytes.fromhex(public)}
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT * FROM journal ORDER BY entry").fetchall()
     with Memory(path, settings) as memory:
         checkpoints = list(memory.audit.checkpoints())
     score.run("export: each byte as each other", other_bytes(data, keys))
-    score.run("export: each byte as one other, whole file", whole_files(data, path.with_name("e.jsonl"), public, chance))
+    score.run(
+        "export: each byte as one other, whole file", whole_files(data, path.with_name("e.jsonl"), public, chance)
+    )
     score.run("export: bytes removed, put in, end cut off", removed_and_put_in(data, keys, chance))
     score.run("export: lines removed, doubled, exchanged", rearranged(data, keys))
     score.run("journal: each byte of each value as each other", journal_values(rows))
     score.run("checkpoints: each byte of each value as each other", checkpoint_values(checkpoints))
     kept = [field.name for field in fields(Checkpoint) if field.name != "store"]
     for table, columns in (("journal", Entry._fields), ("checkpoints", kept)):
-        score.run(
-            f"{table} in the store: each byte as one other", in_the_store(path, settings, table, columns, chance)
-        )
+        score.run(f"{table} in the store: each byte as one other", in_the_store(path, settings, table, columns, chance))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +17,13 @@ from remanence.governance.access import Gate, Operation
 from remanence.governance.audit import Examination, Verified
 from remanence.governance.signing import SigningKey, public_from, public_pem
 from remanence.rooms import Rooms
+from remanence.settings import Settings
 from remanence.store.journal import GENESIS
 from remanence.store.ledger import Checkpoint
 from remanence.write.disk import load, new_file
 from remanence.write.messages import moment
 
+_LOG = logging.getLogger("remanence")
 Keys = str | Path | Sequence[str | Path] | None
 """Public keys that may have signed: each as 64 hexadecimal digits or as a file; None where nobody knows."""
 _LONGEST = 1 << 20  # bytes of a line of an export: its longest value is a memory's id
@@ -86,8 +89,7 @@ class Audit:
             `key` or `anchor` cannot be read.
         """
         self._gate.check(Operation.AUDIT, None)
-        notes: list[str] = []
-        keys = _public(key) if key is not None else self._own(notes)
+        keys = _public(key) if key is not None else self._own()
         examination = Examination(keys, _anchors(anchor))
         try:
             with self._ledger.snapshot() as found:
@@ -96,7 +98,7 @@ class Audit:
             raise
         except StoreError as error:  # a value that is no text, a damaged page
             examination.problems.append(f"the journal cannot be read to its end: {error.what}")
-        return examination.result(notes)
+        return examination.result()
 
     def export(
         self, path: str | Path, *, since: datetime | str | None = None, until: datetime | str | None = None
@@ -110,7 +112,7 @@ class Audit:
         ------
         InputError
             Nothing was written in that time, or there is such a file.
-        AuditError
+        AuditError, StoreError
             The journal is damaged so that it cannot be written down.
         """
         self._gate.check(Operation.AUDIT, None)
@@ -123,7 +125,7 @@ class Audit:
             try:
                 for line in auditfile.lines(found.before or GENESIS, found.rows, found.checkpoints):
                     file.write(line.decode())
-            except (ValueError, StoreError) as error:
+            except ValueError as error:
                 raise AuditError(
                     f"The journal is damaged: {error}. Nothing was exported.", "Run: remanence audit verify"
                 ) from error
@@ -138,18 +140,13 @@ class Audit:
         KeyMissingError
             `Settings.signing_key` can neither be read nor be made.
         """
-        public = SigningKey.open(self._rooms.settings.signing_key).public
-        if path is not None:
-            with new_file(place(path, "path")) as file:
-                file.write(public_pem(public))
-        return public.hex()
+        return public_key(self._rooms.settings, path)
 
-    def _own(self, notes: list[str]) -> Collection[bytes] | None:
+    def _own(self) -> Collection[bytes] | None:
         """The installation's key, if there is one and it can be read."""
         try:
             return (SigningKey.open(self._rooms.settings.signing_key, create=False).public,)
         except KeyMissingError:
-            notes.append(auditfile.UNPINNED)
             return None
 
 
@@ -158,6 +155,24 @@ def sign(rooms: Rooms) -> Checkpoint:
     settings, store = rooms.settings, rooms.store
     at = store.clock().astimezone(UTC).isoformat(timespec="microseconds")
     return audit.sign(store.ledger, lambda: SigningKey.open(settings.signing_key), at)
+
+
+def public_key(settings: Settings, path: str | Path | None = None) -> str:
+    """As `Audit.public_key`; no store is needed for it."""
+    public = SigningKey.open(settings.signing_key).public
+    if path is not None:
+        with new_file(place(path, "path")) as file:
+            file.write(public_pem(public))
+    return public.hex()
+
+
+def keep_up(rooms: Rooms, every: int = audit.EVERY) -> Checkpoint | None:
+    """The automatic checkpoint: sign if one is due. What stands in its way is logged; the caller's own work is done already."""
+    try:
+        return sign(rooms) if due(rooms, every) else None
+    except (AuditError, StoreError) as error:
+        _LOG.warning("No checkpoint was made: %s", error)
+        return None
 
 
 def due(rooms: Rooms, every: int = audit.EVERY) -> bool:
@@ -189,8 +204,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _public(key: str | Path | Sequence[str | Path]) -> Collection[bytes]:
-    keys = [key] if isinstance(key, str | Path) else list(key)
-    if not keys or not all(isinstance(one, str | Path) for one in keys):
+    keys = [key] if isinstance(key, str | Path) else key
+    if not isinstance(keys, Collection) or not keys or not all(isinstance(one, str | Path) for one in keys):
         raise InputError(f"key is {key!r}.", "Pass a public key as hexadecimal digits, or a file with one.")
     return {public_from(one) for one in keys}
 

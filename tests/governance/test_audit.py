@@ -158,7 +158,7 @@ def test_an_untouched_journal(rows, checkpoints, key):
     assert (result.first, result.entries, result.signed, result.unsigned, result.checkpoints) == (1, 12, 10, 2, 3)
     assert result.last == checkpoints[-1]
     assert result.keys == (key.fingerprint,)
-    assert result.notes == ("not signed yet: 2 entries",)
+    assert result.notes == ("not yet signed: 2 of 12 entries",)
 
 
 def test_a_journal_without_checkpoints_is_not_signed(rows):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -27,6 +27,7 @@ EVERY = 1000
 """Entries after which an automatic checkpoint is due."""
 ROW_TYPES = (int, str, str, int, int, int, str, int, bytes, bytes)
 """Types of a well-formed journal row."""
+UNPINNED = "no key was expected: whoever wrote this could have signed it with a key of their own"
 _MOST = 100  # problems listed: more would not help anyone
 
 
@@ -175,10 +176,12 @@ def _broken(problem: str) -> AuditError:
 def holds(checkpoint: Checkpoint) -> bool:
     """Whether its signature is one by its own key. Whose key it is, the signature does not say."""
     one = checkpoint
-    fields = (one.store, one.entry, one.hash, one.at, one.key, one.signature)
-    if tuple(map(type, fields)) != (str, int, bytes, str, bytes, bytes):  # another program may have written them
-        return False
-    return verify(one.key, one.signature, canonical(statement(one)))
+    return well_formed(one) and verify(one.key, one.signature, canonical(statement(one)))
+
+
+def well_formed(checkpoint: Checkpoint) -> bool:
+    """Whether its values are of their types: another program may have written them."""
+    return tuple(map(type, astuple(checkpoint))) == (str, int, bytes, str, bytes, bytes)
 
 
 def to_json(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -285,17 +288,18 @@ class Examination:
             where = f"ends at {end}" if entry > end else f"begins at {self._first}"
             self.problems.append(f"the anchor at entry {entry} is not in this journal, which {where}")
 
-    def result(self, notes: Iterable[str] = ()) -> Verified:
+    def result(self) -> Verified:
         """What was found so far."""
         covered = self._last.entry - self._first + 1 if self._last else 0
         problems = self.problems[:_MOST]
         if more := len(self.problems) - len(problems):
             problems.append(f"and {more:,} more")
         unsigned = max(self._entries - covered, 0)
-        late = (f"not signed yet: {unsigned:,} entries",) if unsigned else ()
+        late = (f"not yet signed: {unsigned:,} of {self._entries:,} entries",) if unsigned else ()
+        anyone = (UNPINNED,) if self._signers and self._keys is None else ()
         return Verified(
             self._first, self._entries, self._entries - unsigned, unsigned, self._checkpoints, self._last,
-            tuple(map(fingerprint, self._signers)), tuple(problems), (*late, *notes),
+            tuple(map(fingerprint, self._signers)), tuple(problems), (*late, *anyone),
         )  # fmt: skip
 
 

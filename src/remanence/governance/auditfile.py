@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remanence.governance.audit import ROW_TYPES, Examination, Verified, from_json, raw_bytes, to_json
+from remanence.governance.audit import ROW_TYPES, Examination, Verified, from_json, raw_bytes, to_json, well_formed
 from remanence.governance.signing import canonical, parsed
 from remanence.store.journal import GENESIS, Entry
 from remanence.store.ledger import Checkpoint, Row
@@ -17,7 +17,6 @@ from remanence.store.ledger import Checkpoint, Row
 EXPORT = "remanence.audit/1"
 _NAMES = Entry._fields
 _BYTES = ("commitment", "hash")
-UNPINNED = "no key was given: whoever wrote this could have signed it with a key of their own"
 
 
 def lines(previous: bytes, rows: Iterable[Row], checkpoints: Iterable[Checkpoint]) -> Iterator[bytes]:
@@ -26,7 +25,7 @@ def lines(previous: bytes, rows: Iterable[Row], checkpoints: Iterable[Checkpoint
     Raises
     ------
     ValueError
-        A row holds what no entry can.
+        A row or a checkpoint holds what none can.
     """
     about = {one.entry: one for one in checkpoints}
     entries = signatures = 0
@@ -37,6 +36,8 @@ def lines(previous: bytes, rows: Iterable[Row], checkpoints: Iterable[Checkpoint
         yield _line({**dict(zip(_NAMES, row, strict=True)), "commitment": row[8].hex(), "hash": row[9].hex()})
         entries += 1
         if row[0] in about:
+            if not well_formed(about[row[0]]):
+                raise ValueError(f"the checkpoint at entry {row[0]} is malformed")
             yield _line(to_json(about[row[0]]))
             signatures += 1
     yield _end(entries, signatures)
@@ -108,7 +109,7 @@ class Reader:
         self._checkpoints += 1
         self.examination.checkpoint(checkpoint)
 
-    def result(self, notes: Iterable[str] = ()) -> Verified:
+    def result(self) -> Verified:
         """What was found, once all lines were fed."""
         if not self._broken:
             if not self._done:
@@ -116,7 +117,7 @@ class Reader:
             elif not self._entries:
                 self.examination.problems.append("the file holds no entry")
             self.examination.ended()
-        return self.examination.result(notes)
+        return self.examination.result()
 
 
 def _row(obj: Mapping[str, Any]) -> Row:
@@ -136,5 +137,4 @@ def verify_lines(
     for line in source:
         if not reader.feed(line):
             break
-    notes = () if keys is not None else (UNPINNED,)
-    return reader.result(notes)
+    return reader.result()

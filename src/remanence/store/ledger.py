@@ -60,11 +60,6 @@ class Ledger:
         assert found is not None
         return found
 
-    def head(self) -> tuple[int, bytes] | None:
-        """Number and hash of the last entry, None while nothing was written."""
-        with self._connections.read() as connection:
-            return connection.execute("SELECT entry, hash FROM journal ORDER BY entry DESC LIMIT 1").fetchone()
-
     def unsigned(self) -> int:
         """How many entries came after the last checkpoint; two look-ups."""
         with self._connections.read() as connection:
