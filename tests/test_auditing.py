@@ -179,8 +179,10 @@ def test_checkpoints_at_once_are_one(path, settings):
 def test_a_checkpoint_for_elsewhere(lived, tmp_path):
     made = lived.audit.checkpoint(tmp_path / "anchor.json")
     assert from_json(json.loads((tmp_path / "anchor.json").read_text())) == made
+    lived.add("Later.")
     with pytest.raises(InputError, match="exists"):
         lived.audit.checkpoint(tmp_path / "anchor.json")
+    assert lived.audit.verify().unsigned == 1
 
 
 # ── automatic ones ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -411,6 +413,14 @@ def test_what_is_no_key(lived, tmp_path):
     ):
         with pytest.raises(kind):
             lived.audit.verify(key=wrong)
+
+
+def test_an_own_key_that_cannot_be_read_is_not_passed_over(lived, settings):
+    public = lived.audit.public_key()
+    settings.signing_key.chmod(0o644)
+    with pytest.raises(KeyMissingError, match="read by others"):
+        lived.audit.verify()
+    assert lived.audit.verify(key=public).ok
 
 
 def test_a_key_in_a_file(lived, tmp_path):

@@ -7,13 +7,17 @@ edited in two forms: the export for an auditor, and the values in the store's ow
 
 - Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on from
   there; it stops at the first problem.
+  No key is expected, so that a signature has to give each edit away.
 - Whole: each byte becomes one other, chosen by the seed, in a real file, which is then examined from the beginning, as a user would.
+- Forged: what somebody does who knows the format. All hashes are computed anew after the edit; the checkpoints are kept, signed anew with
+  another key while the right one is expected, or signed anew with the right key while an anchor lies elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 import random
 import sqlite3
@@ -28,8 +32,9 @@ from pathlib import Path
 
 from remanence import Memory, Settings
 from remanence.auditing import verify_export
-from remanence.governance.audit import holds, verify_chain
+from remanence.governance.audit import Examination, examine, holds, signed, verify_chain
 from remanence.governance.auditfile import Reader
+from remanence.governance.signing import SigningKey
 from remanence.store.journal import GENESIS, Entry
 from remanence.store.ledger import Checkpoint
 
@@ -70,19 +75,17 @@ def sample(folder: Path, entries: int) -> tuple[Path, Path, str]:
     path, exported = folder / "sample.rem", folder / "sample.jsonl"
     with Memory(path, settings) as memory:
         ids: list[str] = []
-        for number in range(entries):
-            space = ("home", "work")[number % 2]
+        number = 0
+        while (written := memory._store.head()) < entries:
+            if written and written % EVERY == 0 and written <= entries - TAIL:
+                memory.audit.checkpoint()
+            number += 1
             if number % 5 == 3:
                 memory.correct(ids[-1], f"Now it is {number}.")
             elif number % 7 == 6:
                 memory.forget(ids.pop(0))
             else:
-                ids += memory.add(f"Note number {number}.", space=space)
-            done = memory.stats().journal_entries if hasattr(memory.stats(), "journal_entries") else number + 1
-            if done % EVERY == 0 and done <= entries - TAIL:
-                memory.audit.checkpoint()
-            if done >= entries:
-                break
+                ids += memory.add(f"Note number {number}.", space=("home", "work")[number % 2])
         written = memory.audit.export(exported)
         public = memory.audit.public_key()
         found = memory.audit.verify()
@@ -105,13 +108,13 @@ def resumed(reader: Reader, rest: bytes) -> bool:
     own.examination.problems = []
     own.examination._signers = dict(reader.examination._signers)
     own.examination._anchors = copy.copy(reader.examination._anchors)
-    for line in rest.splitlines(keepends=True):
+    for line in io.BytesIO(rest):
         if not own.feed(line) or own.examination.problems:
             return True
     return not own.result().ok
 
 
-def other_bytes(data: bytes, keys: set[bytes]) -> Iterator[tuple[str, bool]]:
+def other_bytes(data: bytes, keys: set[bytes] | None) -> Iterator[tuple[str, bool]]:
     """Each byte of an export as each other byte."""
     reader, offset = Reader(keys), 0
     for line in data.splitlines(keepends=True):
@@ -136,7 +139,7 @@ def whole_files(data: bytes, path: Path, key: str, chance: random.Random) -> Ite
         yield f"byte {at}", not verify_export(path, key=key).ok
 
 
-def removed_and_put_in(data: bytes, keys: set[bytes], chance: random.Random) -> Iterator[tuple[str, bool]]:
+def removed_and_put_in(data: bytes, keys: set[bytes] | None, chance: random.Random) -> Iterator[tuple[str, bool]]:
     """A byte less, a byte more, an end that came too soon: at every place."""
     reader, offset = Reader(keys), 0
     for line in data.splitlines(keepends=True):
@@ -150,7 +153,7 @@ def removed_and_put_in(data: bytes, keys: set[bytes], chance: random.Random) -> 
         offset += len(line)
 
 
-def rearranged(data: bytes, keys: set[bytes]) -> Iterator[tuple[str, bool]]:
+def rearranged(data: bytes, keys: set[bytes] | None) -> Iterator[tuple[str, bool]]:
     """Lines removed, doubled, and every two of them exchanged."""
 
     def noticed(lines: list[bytes]) -> bool:
@@ -220,6 +223,54 @@ def checkpoint_values(checkpoints: list[Checkpoint]) -> Iterator[tuple[str, bool
                 yield f"checkpoint at {checkpoint.entry}, {field.name}, byte {at}", not holds(edited)
 
 
+def forgeries(rows: list[tuple], signed_to: int, *, cut: bool) -> Iterator[tuple[str, list[tuple]]]:
+    """Journals that differ from the true one in what was signed, and whose chain holds."""
+
+    def chained(entries: list[tuple]) -> list[tuple]:
+        previous, found = GENESIS, []
+        for number, row in enumerate(entries, 1):
+            previous = Entry._make((number, *row[1:])).chained(previous)
+            found.append((number, *row[1:9], previous))
+        return found
+
+    for at in range(signed_to):
+        for column in range(1, 9):
+            value = rows[at][column]
+            other = value + 1 if isinstance(value, int) else value + value[:1] or b"x"
+            edited = (*rows[at][:column], other, *rows[at][column + 1 :])
+            yield f"entry {at + 1}, {Entry._fields[column]}", chained([*rows[:at], edited, *rows[at + 1 :]])
+        yield f"entry {at + 1} removed", chained(rows[:at] + rows[at + 1 :])
+        yield f"entry {at + 1} doubled", chained([*rows[:at], rows[max(at - 1, 0)], *rows[at:]])
+        if cut:
+            yield f"cut off before entry {at + 1}", rows[:at]
+        for to in range(at):
+            swapped = list(rows)
+            swapped[at], swapped[to] = swapped[to], swapped[at]
+            yield f"entries {to + 1} and {at + 1} exchanged", chained(swapped)
+
+
+def forged(
+    rows: list[tuple],
+    checkpoints: list[Checkpoint],
+    key: SigningKey | None,
+    expected: set[bytes],
+    anchor: Checkpoint | None,
+) -> Iterator[tuple[str, bool]]:
+    """Whether forgeries are found by the checkpoints, which `key` signed anew unless it is None."""
+    # A journal cut off before its first checkpoint has nothing that a wrong key could have signed: that takes an anchor.
+    for place, entries in forgeries(rows, checkpoints[-1].entry, cut=key is None or anchor is not None):
+        kept = checkpoints
+        if key is not None:
+            kept = [
+                signed(one.store, one.entry, entries[one.entry - 1][9], one.at, key)
+                for one in checkpoints
+                if one.entry <= len(entries)
+            ]
+        examination = Examination(expected, [anchor] if anchor else [])
+        examine(entries, kept, examination, len(entries))
+        yield place, not examination.result().ok
+
+
 def in_the_store(
     path: Path, settings: Settings, table: str, columns: Iterable[str], chance: random.Random
 ) -> Iterator[tuple[str, bool]]:
@@ -278,18 +329,29 @@ def main() -> int:
 
 def measure(score: Score, chance: random.Random, path: Path, exported: Path, public: str, settings: Settings) -> None:
     data, keys = exported.read_bytes(), {bytes.fromhex(public)}
+    key, stranger = SigningKey.open(settings.signing_key), SigningKey.open(path.with_name("stranger.pem"))
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT * FROM journal ORDER BY entry").fetchall()
     with Memory(path, settings) as memory:
         checkpoints = list(memory.audit.checkpoints())
-    score.run("export: each byte as each other", other_bytes(data, keys))
+    score.run("export: each byte as each other", other_bytes(data, None))
     score.run(
         "export: each byte as one other, whole file", whole_files(data, path.with_name("e.jsonl"), public, chance)
     )
-    score.run("export: bytes removed, put in, end cut off", removed_and_put_in(data, keys, chance))
-    score.run("export: lines removed, doubled, exchanged", rearranged(data, keys))
+    score.run("export: bytes removed, put in, end cut off", removed_and_put_in(data, None, chance))
+    score.run("export: lines removed, doubled, exchanged", rearranged(data, None))
     score.run("journal: each byte of each value as each other", journal_values(rows))
     score.run("checkpoints: each byte of each value as each other", checkpoint_values(checkpoints))
+    anchor = checkpoints[-1]
+    score.run("forged: hashes anew, checkpoints kept", forged(rows, checkpoints, None, keys, None))
+    score.run(
+        "forged: signed with another key, the right one expected", forged(rows, checkpoints, stranger, keys, None)
+    )
+    score.run(
+        "forged: signed with another key, an anchor elsewhere",
+        forged(rows, checkpoints, stranger, {stranger.public}, anchor),
+    )
+    score.run("forged: signed with the right key, an anchor elsewhere", forged(rows, checkpoints, key, keys, anchor))
     kept = [field.name for field in fields(Checkpoint) if field.name != "store"]
     for table, columns in (("journal", Entry._fields), ("checkpoints", kept)):
         score.run(f"{table} in the store: each byte as one other", in_the_store(path, settings, table, columns, chance))

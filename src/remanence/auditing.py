@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from remanence.arguments import place
-from remanence.errors import AuditError, InputError, KeyMissingError, StoreClosedError, StoreError, UnreadableFileError
+from remanence.errors import AuditError, InputError, StoreClosedError, StoreError, UnreadableFileError
 from remanence.governance import audit, auditfile
 from remanence.governance.access import Gate, Operation
 from remanence.governance.audit import Examination, Verified
-from remanence.governance.signing import SigningKey, public_from, public_pem
+from remanence.governance.signing import SigningKey, canonical, public_from, public_pem
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.store.journal import GENESIS
@@ -66,10 +66,11 @@ class Audit:
             The journal does not hold. Nothing was signed.
         """
         self._gate.check(Operation.AUDIT, None)
-        made = sign(self._rooms)
-        if path is not None:
-            with new_file(place(path, "path")) as file:
-                file.write(json.dumps(audit.to_json(made), sort_keys=True, separators=(",", ":")) + "\n")
+        if path is None:
+            return sign(self._rooms)
+        with new_file(place(path, "path")) as file:  # a file that cannot be written is no reason to sign
+            made = sign(self._rooms)
+            file.write(canonical(audit.to_json(made)).decode() + "\n")
         return made
 
     def checkpoints(self) -> Sequence[Checkpoint]:
@@ -86,7 +87,7 @@ class Audit:
         Raises
         ------
         InputError, KeyMissingError
-            `key` or `anchor` cannot be read.
+            `key` or `anchor`, or without `key` the installation's own, cannot be read.
         """
         self._gate.check(Operation.AUDIT, None)
         keys = _public(key) if key is not None else self._own()
@@ -143,11 +144,9 @@ class Audit:
         return public_key(self._rooms.settings, path)
 
     def _own(self) -> Collection[bytes] | None:
-        """The installation's key, if there is one and it can be read."""
-        try:
-            return (SigningKey.open(self._rooms.settings.signing_key, create=False).public,)
-        except KeyMissingError:
-            return None
+        """The installation's key, if there is one."""
+        key = SigningKey.found(self._rooms.settings.signing_key)
+        return key and (key.public,)
 
 
 def sign(rooms: Rooms) -> Checkpoint:

@@ -74,6 +74,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
 def test_a_missing_key_is_not_made_unasked(tmp_path):
     with pytest.raises(KeyMissingError, match="remanence audit key"):
         SigningKey.open(tmp_path / "signing.pem", create=False)
+    assert SigningKey.found(tmp_path / "signing.pem") is None
     assert not list(tmp_path.iterdir())
 
 
@@ -150,7 +151,7 @@ def test_what_is_no_public_key(tmp_path):
     with pytest.raises(KeyMissingError):
         public_from("a\0b")
     with pytest.raises(KeyMissingError):
-        public_from("ab " * 16 + " " * 16)
+        public_from("ab " * 20 + "abab")  # 64 characters, 22 bytes
     SigningKey.open(tmp_path / "signing.pem")
     (tmp_path / "text").write_text("hello")
     for name in ("text", "signing.pem"):  # a private key is no public one

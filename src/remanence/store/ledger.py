@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from remanence.store.connections import Connections
+from remanence.store.journal import Entry
 
 Row = tuple[Any, ...]
 """A journal row in the order of `journal.Entry`. Its values are as the file has them: another program may have changed them."""
@@ -85,7 +86,10 @@ class Ledger:
         with self._connections.read() as connection:
             numbered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
             before = connection.execute("SELECT hash FROM journal WHERE entry = ?", (first - 1,)).fetchone()
-            rows = connection.execute("SELECT * FROM journal WHERE entry BETWEEN ? AND ? ORDER BY entry", (first, upto))
+            rows = connection.execute(
+                f"SELECT {', '.join(Entry._fields)} FROM journal WHERE entry BETWEEN ? AND ? ORDER BY entry",
+                (first, upto),
+            )
             among = _checkpoints(connection, "WHERE entry BETWEEN ? AND ? ORDER BY entry", first, upto)
             yield Snapshot(numbered and numbered[0], tuple(among), before and before[0], rows)
 
