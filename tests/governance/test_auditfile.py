@@ -10,7 +10,7 @@ import pytest
 
 from remanence.governance.audit import UNPINNED
 from remanence.governance.auditfile import lines, verify_lines
-from remanence.store.journal import GENESIS
+from remanence.store.journal import GENESIS, Entry
 
 GOLDEN = Path(__file__).parent / "golden" / "audit-1.jsonl"
 
@@ -113,6 +113,27 @@ def test_a_tail_removed_with_the_counts_put_right_takes_an_anchor(rows, checkpoi
     assert not found(cut, anchors=checkpoints[-1:]).ok
 
 
+def test_a_journal_begins_with_nothing_before_it(rows):
+    """A chain that holds, but from another beginning than that of a journal."""
+    start, forged = b"x" * 32, []
+    for row in rows:
+        forged.append((*row[:9], Entry._make(row).chained(forged[-1][9] if forged else start)))
+    assert not found(b"".join(lines(start, forged, ()))).ok
+    assert found(b"".join(lines(forged[0][9], forged[1:], ()))).ok  # from the second entry on nothing tells
+
+
+def test_a_checkpoint_twice_with_the_counts_put_right(whole):
+    parts = whole.splitlines(keepends=True)
+    at = next(at for at, part in enumerate(parts) if b"signature" in part)
+    assert not found(_counts(b"".join(parts[: at + 1] + parts[at:]), 12, 4)).ok
+
+
+def test_a_file_that_was_cut_off_says_so(whole):
+    assert "cut off" in found(whole[:-1]).problems[-1]
+    assert "cut off" in found(whole[: whole.index(b"\n", 1000) + 1]).problems[-1]
+    assert "cut off" in found(whole[:1000]).problems[-1]
+
+
 WRONG = {
     "empty": b"",
     "only-a-head": b'{"format":"remanence.audit/1","previous":"' + b"0" * 64 + b'"}\n',
@@ -133,6 +154,13 @@ WRONG = {
 @pytest.mark.parametrize("data", WRONG.values(), ids=WRONG.keys())
 def test_other_files_are_problems_and_nothing_is_raised(data):
     assert not found(data).ok
+
+
+@pytest.mark.parametrize("first", [0, -3])
+def test_entries_are_counted_from_1(rows, first):
+    entry = Entry._make((first, *rows[0][1:]))
+    row = (*entry[:9], entry.chained(GENESIS))
+    assert not found(b"".join(lines(GENESIS, [row], ()))).ok
 
 
 def test_a_checkpoint_before_any_entry(whole, checkpoints):

@@ -95,6 +95,8 @@ class Reader:
     def _entry(self, row: Row) -> None:
         if not self._entries:
             first = row[0]
+            if first < 1:
+                raise ValueError("the entries of a journal are counted from 1")
             if first == 1 and self._previous != GENESIS:
                 raise ValueError("the first entry of a journal follows nothing")
             self.examination = Examination(self._keys, self._anchors, previous=self._previous, first=first)

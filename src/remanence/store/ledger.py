@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from remanence.store.connections import Connections
 from remanence.store.journal import Entry
 
+_MOST = 1 << 63  # beyond what SQLite counts to
 Row = tuple[Any, ...]
 """A journal row in the order of `journal.Entry`. Its values are as the file has them: another program may have changed them."""
 
@@ -80,17 +81,20 @@ class Ledger:
             return _checkpoints(connection, "ORDER BY entry")
 
     @contextmanager
-    def snapshot(self, first: int = 1, last: int | None = None) -> Generator[Snapshot]:
-        """The entries from `first` to `last`, and the checkpoints at them, as they stand together."""
-        upto = (1 << 63) - 1 if last is None else last
+    def snapshot(self, first: int | None = None, last: int | None = None) -> Generator[Snapshot]:
+        """The entries from `first` to `last`, and the checkpoints at them, as they stand together.
+
+        Without limits it is all that the tables hold, also under numbers that no entry has.
+        """
+        span = (-_MOST if first is None else first, _MOST - 1 if last is None else last)
         with self._connections.read() as connection:
             numbered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
-            before = connection.execute("SELECT hash FROM journal WHERE entry = ?", (first - 1,)).fetchone()
+            before = connection.execute("SELECT hash FROM journal WHERE entry = ? - 1", (first,)).fetchone()
             rows = connection.execute(
                 f"SELECT {', '.join(Entry._fields)} FROM journal WHERE entry BETWEEN ? AND ? ORDER BY entry",
-                (first, upto),
+                span,
             )
-            among = _checkpoints(connection, "WHERE entry BETWEEN ? AND ? ORDER BY entry", first, upto)
+            among = _checkpoints(connection, "WHERE entry BETWEEN ? AND ? ORDER BY entry", *span)
             yield Snapshot(numbered and numbered[0], tuple(among), before and before[0], rows)
 
     def between(self, since: str | None, until: str | None) -> tuple[int, int] | None:
