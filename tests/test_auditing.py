@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -533,6 +534,19 @@ def test_an_export_of_a_time(yearly, tmp_path, since, until, first, last, checkp
         checkpoints,
         unsigned,
     )
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_machine_stands(yearly, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with pytest.raises(InputError, match="Nothing was written"):
+            yearly.audit.export(tmp_path / "audit.jsonl", since="2024-06-01T05:00:00")
+        done = yearly.audit.export(tmp_path / "audit.jsonl", since="2024-06-01T00:00:00")
+        assert done.first == 9
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_time_without_entries(yearly, tmp_path):

@@ -2,7 +2,7 @@
 
 python benchmarks/reliability/tamper.py [--entries 40] [--out tamper.json]
 
-The sample is the journal of a small memory that saw every operation, with checkpoints and some entries after the last one. It is
+The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries after the last one. It is
 edited in two forms: the export for an auditor, and the values in the store's own tables.
 
 - Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on from

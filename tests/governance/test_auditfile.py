@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from pathlib import Path
 
 import pytest
 
-from remanence.governance.audit import UNPINNED
+from remanence.governance.audit import UNPINNED, signed, to_json
 from remanence.governance.auditfile import lines, verify_lines
+from remanence.governance.signing import canonical
 from remanence.store.journal import GENESIS, Entry
 
 GOLDEN = Path(__file__).parent / "golden" / "audit-1.jsonl"
@@ -120,6 +122,33 @@ def test_a_journal_begins_with_nothing_before_it(rows):
         forged.append((*row[:9], Entry._make(row).chained(forged[-1][9] if forged else start)))
     assert not found(b"".join(lines(start, forged, ()))).ok
     assert found(b"".join(lines(forged[0][9], forged[1:], ()))).ok  # from the second entry on nothing tells
+
+
+OTHER_ENTRIES = [
+    {"more": 1},
+    {"entry": "1"},
+    {"entry": True},
+    {"entry": 1.0},
+    {"at": None},
+    {"version": "1"},
+    {"commitment": None},
+    {"hash": ""},
+]
+
+
+@pytest.mark.parametrize("change", OTHER_ENTRIES, ids=str)
+def test_an_entry_has_its_fields_and_no_others(whole, change):
+    head, first, *rest = whole.splitlines(keepends=True)
+    other = canonical({**json.loads(first), **change}) + b"\n"
+    assert other != first
+    assert not found(b"".join([head, other, *rest])).ok
+
+
+def test_a_checkpoint_of_nothing(whole, key):
+    """Before the first entry, over the hash that stands there: it would say nothing."""
+    head, *rest = whole.splitlines(keepends=True)
+    nothing = canonical(to_json(signed("5eed" * 8, 0, GENESIS, "x", key))) + b"\n"
+    assert not found(_counts(b"".join([head, nothing, *rest]), 12, 4)).ok
 
 
 def test_a_checkpoint_twice_with_the_counts_put_right(whole):
