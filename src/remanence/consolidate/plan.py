@@ -1,0 +1,261 @@
+"""What a space still lacks: which merges, timelines, summaries and profiles are missing, out of date, or without ground.
+
+The plan is made of what is current now, and nothing is remembered between two runs but the products themselves. That is what
+makes a run safe to interrupt and to repeat.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from remanence.consolidate import profile as profiles_
+from remanence.consolidate.chains import Chain, chains
+from remanence.consolidate.product import Product, Source, is_product, noted, place_of, suits
+from remanence.cubes import Kind, MemCube, Scope, posix
+from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
+from remanence.language.entities import surfaces
+from remanence.language.slots import Stated, relation_key, subject_key
+from remanence.language.topics import normalised
+from remanence.policies import Trust
+
+WHAT = ("merge", "chains", "sessions", "topics", "profiles")
+"""The steps of consolidation, in the order in which they run."""
+Group = tuple[str | None, str | None]
+"""A user and an agent: nothing is ever made of memories of two groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From how much on something is made, and how long it may be."""
+
+    session_memories: int = 8
+    topic_memories: int = 6
+    topics: int = 50
+    """Of one user and agent; those that most memories name."""
+    claims: int = 4
+    """Current lines of somebody who is not the user, from which they have a profile."""
+    characters: int = 1200
+    """Of a summary. There is none of material that is not twice as long."""
+    growth: float = 0.25
+    """Share of new memories from which a summary is made anew; at least `least_growth` of them."""
+    least_growth: int = 4
+
+
+DEFAULT = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something to be made, made again, or dropped."""
+
+    what: str
+    """chain, session, topic or profile."""
+    key: str
+    scope: Scope
+    why: str
+    """missing, outgrown, changed, repeated, or without ground."""
+    material: tuple[MemCube, ...] = ()
+    """What it is to be made of; empty where it is only dropped."""
+    product: Product | None = None
+    """Ready where it costs nothing to make: chains and profiles."""
+    old: tuple[str, ...] = ()
+    """Ids of the products in whose place it comes."""
+    seen: int = 0
+
+
+@dataclass(frozen=True)
+class Matter:
+    """The current memories of one space, and what they claim."""
+
+    space: str
+    cubes: Sequence[MemCube]
+    stated: Sequence[Stated]
+    now: datetime
+    limits: Limits = DEFAULT
+
+    @cached_property
+    def groups(self) -> dict[Group, list[MemCube]]:
+        """What may go into products, by user and agent."""
+        found: dict[Group, list[MemCube]] = defaultdict(list)
+        for cube in self.cubes:
+            if suits(cube):
+                found[cube.scope.user, cube.scope.agent].append(cube)
+        return found
+
+    @cached_property
+    def products(self) -> dict[tuple[str, str | None, str | None, str], list[MemCube]]:
+        """Chains, summaries and profiles that are current, by place, oldest first."""
+        found: dict[tuple[str, str | None, str | None, str], list[MemCube]] = defaultdict(list)
+        for cube in self.cubes:
+            if is_product(cube) and cube.kind in {Kind.SUMMARY, Kind.PROFILE}:
+                found[place_of(cube)].append(cube)
+        return found
+
+    def claims_of(self, group: Group) -> tuple[list[Stated], dict[str, MemCube]]:
+        """What vouched-for memories of a group state, and these memories by id.
+
+        A page of the web, or a model, does not say where somebody lives.
+        """
+        cubes = {cube.id: cube for cube in self.groups[group] if cube.trust in {Trust.USER, Trust.TOOL}}
+        return [one for one in self.stated if one.cube_id in cubes], cubes
+
+
+def due(matter: Matter, what: Iterable[str], *, by_model: bool = False) -> list[Due]:
+    """What is due, step by step. With `by_model`, a summary made by rules is due to be written by a model."""
+    chosen = set(what)
+    makers = {"chains": _chains, "sessions": _sessions, "topics": _topics, "profiles": _profiles}
+    names = {"chains": "chain", "sessions": "session", "topics": "topic", "profiles": "profile"}
+    found: list[Due] = []
+    for step, make in makers.items():
+        if step not in chosen:
+            continue
+        wanted = [one for group in matter.groups for one in make(matter, group)]
+        places = {(one.what, one.scope.user, one.scope.agent, one.key) for one in wanted}
+        found += [one for want in wanted if (one := _compared(want, matter, by_model=by_model)) is not None]
+        for place, olds in matter.products.items():
+            if place[0] == names[step] and place not in places:
+                scope = olds[-1].scope
+                found.append(Due(place[0], place[3], scope, "without ground", old=tuple(old.id for old in olds)))
+    return found
+
+
+def _compared(want: Due, matter: Matter, *, by_model: bool) -> Due | None:
+    """What is missing or out of date about one product; None where it is fine."""
+    there = matter.products.get((want.what, want.scope.user, want.scope.agent, want.key), [])
+    why = _why(want, there, matter.limits, by_model=by_model)
+    if why is None:
+        return None
+    return Due(
+        want.what, want.key, want.scope, why, want.material, want.product, tuple(one.id for one in there), want.seen
+    )
+
+
+def _why(want: Due, there: Sequence[MemCube], limits: Limits, *, by_model: bool) -> str | None:
+    if not there:
+        return "missing"
+    newest = there[-1]
+    if len(there) > 1:
+        return "repeated"
+    if newest.provenance.method == "corrected":  # somebody wrote it themselves
+        return None
+    if want.product is not None:
+        said = frozenset((str(one["id"]), int(one["version"])) for one in noted(newest).get("parents", ()))
+        versions = frozenset((parent.id, parent.version) for parent in want.product.parents)
+        return None if (newest.text, said) == (want.product.text, versions) else "changed"
+    seen = int(noted(newest).get("seen", 0))
+    if abs(want.seen - seen) >= max(limits.least_growth, limits.growth * seen):
+        return "outgrown"
+    return "by rules" if by_model and newest.provenance.method.startswith("consolidated/rules") else None
+
+
+# ── chains ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chains(matter: Matter, group: Group) -> Iterator[Due]:
+    stated, cubes = matter.claims_of(group)
+    scope = Scope(space=matter.space, user=group[0], agent=group[1])
+    for chain in chains(stated, cubes):
+        product = _chained(chain, cubes, scope)
+        yield Due("chain", product.key, scope, "", product.parents, product, seen=len(product.parents))
+
+
+def _chained(chain: Chain, cubes: dict[str, MemCube], scope: Scope) -> Product:
+    ids = dict.fromkeys(one.cube_id for stay in chain.stays for one in stay.sources)
+    parents = tuple(cubes[one] for one in ids)
+    stays = [
+        {"value": stay.value, "sources": list(dict.fromkeys(one.cube_id for one in stay.sources))} for stay in chain.stays
+    ]
+    return Product(
+        "chain", f"{subject_key(chain.subject)}\0{relation_key(chain.relation)}".replace("\0", ", "), chain.text, Kind.SUMMARY,
+        scope, parents, tuple(Source(one.id, one.version, 0, len(one.text)) for one in parents), chain.subject,
+        seen=len(parents), extra={"stays": stays},
+    )  # fmt: skip
+
+
+# ── summaries ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sessions(matter: Matter, group: Group) -> Iterator[Due]:
+    by_session: dict[str, list[MemCube]] = defaultdict(list)
+    for cube in matter.groups[group]:
+        if cube.scope.session is not None:
+            by_session[cube.scope.session].append(cube)
+    for session, cubes in by_session.items():
+        if len(cubes) >= matter.limits.session_memories and _long(cubes, matter.limits):
+            scope = Scope(space=matter.space, user=group[0], agent=group[1], session=session)
+            yield Due("session", session, scope, "", _ordered(cubes), seen=len(cubes))
+
+
+def _topics(matter: Matter, group: Group) -> Iterator[Due]:
+    cubes = matter.groups[group]
+    speakers = {normalised(name) for cube in cubes for name in (cube.provenance.author, cube.scope.user) if name}
+    naming: dict[str, list[MemCube]] = defaultdict(list)
+    shown: dict[str, Counter[str]] = defaultdict(Counter)
+    for cube in cubes:
+        for surface in (*surfaces(cube.text), *([cube.about] if cube.about else [])):
+            shown[normalised(surface)][surface] += 1
+        for name in dict.fromkeys(normalised(surface) for surface in (*surfaces(cube.text), cube.about or "")):
+            if name and name not in speakers and not _calendar(name):
+                naming[name].append(cube)
+    often = [name for name, some in naming.items() if len(some) >= matter.limits.topic_memories and _long(some, matter.limits)]
+    often.sort(key=lambda name: (-len(naming[name]), name))
+    for name in often[: matter.limits.topics]:
+        scope = Scope(space=matter.space, user=group[0], agent=group[1])
+        yield Due("topic", shown[name].most_common(1)[0][0], scope, "", _ordered(naming[name]), seen=len(naming[name]))
+
+
+_MONTHS = frozenset(FULL_MONTH.split("|")) | frozenset(WEEKDAY.split("|"))
+
+
+def _calendar(name: str) -> bool:
+    return any(map(str.isdigit, name)) or _MONTHS.issuperset(name.split())
+
+
+def _long(cubes: Sequence[MemCube], limits: Limits) -> bool:
+    return sum(len(cube.text) for cube in cubes) >= 2 * limits.characters
+
+
+def _ordered(cubes: Iterable[MemCube]) -> tuple[MemCube, ...]:
+    """In the order of time; what was said at one time in the order of writing."""
+    return tuple(sorted(cubes, key=lambda cube: posix(cube.provenance.observed_at or cube.valid_from)))
+
+
+# ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _profiles(matter: Matter, group: Group) -> Iterator[Due]:
+    stated, cubes = matter.claims_of(group)
+    scope = Scope(space=matter.space, user=group[0], agent=group[1])
+    by_subject: dict[str, list[Stated]] = defaultdict(list)
+    if group[0] is not None:
+        own = profiles_.about_users(stated, cubes, group[0])
+        found = profiles_.lines(own, cubes, matter.now)
+        found += profiles_.told(cubes.values(), {one.cube_id for one in stated}, matter.now)
+        if found:
+            yield _profiled(group[0], group[0], found, cubes, scope)
+        users = {subject_key(one.fact.subject) for one in own}
+        stated = [one for one in stated if subject_key(one.fact.subject) not in users]
+    for one in stated:
+        by_subject[subject_key(one.fact.subject)].append(one)
+    for subject, some in by_subject.items():
+        found = profiles_.lines(some, cubes, matter.now)
+        if len(found) >= matter.limits.claims:
+            yield _profiled(subject, some[-1].fact.subject, found, cubes, scope)
+
+
+def _profiled(
+    key: str, name: str, found: Sequence[profiles_.Line], cubes: dict[str, MemCube], scope: Scope
+) -> Due:
+    lines = profiles_.fitted(found, profiles_.MOST_CHARACTERS - len(name) - 1)
+    text = "\n".join([f"{name}:", *(f"- {line.text}" for line in lines)])
+    sources = tuple(source for line in lines for source in line.sources)
+    parents = tuple(cubes[one] for one in dict.fromkeys(source.id for source in sources))
+    said = [{"text": line.text, "sources": [source.id for source in line.sources]} for line in lines]
+    product = Product(
+        "profile", key, text, Kind.PROFILE, scope, parents, sources, name, seen=len(found), extra={"lines": said}
+    )
+    return Due("profile", key, scope, "", parents, product, seen=len(found))
