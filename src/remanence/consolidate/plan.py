@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from remanence.consolidate import profile as profiles_
 from remanence.consolidate.chains import Chain, chains
-from remanence.consolidate.product import Product, Source, is_product, noted, place_of, suits
-from remanence.cubes import Kind, MemCube, Scope, posix
+from remanence.consolidate.product import RULES, Product, Source, is_product, noted, place_of, suits, versions_of
+from remanence.cubes import Kind, MemCube, Scope, State, posix
 from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
 from remanence.language.entities import surfaces
 from remanence.language.slots import Stated, relation_key, subject_key
@@ -65,6 +65,13 @@ class Due:
     old: tuple[str, ...] = ()
     """Ids of the products in whose place it comes."""
     seen: int = 0
+    title: str = ""
+    """The name as the memories write it, of a topic."""
+
+    @property
+    def place(self) -> tuple[str, str | None, str | None, str]:
+        """What there is one product for, within a space."""
+        return self.what, self.scope.user, self.scope.agent, self.key
 
 
 @dataclass(frozen=True)
@@ -114,24 +121,21 @@ def due(matter: Matter, what: Iterable[str], *, by_model: bool = False) -> list[
         if step not in chosen:
             continue
         wanted = [one for group in matter.groups for one in make(matter, group)]
-        places = {(one.what, one.scope.user, one.scope.agent, one.key) for one in wanted}
+        places = {one.place for one in wanted}
         found += [one for want in wanted if (one := _compared(want, matter, by_model=by_model)) is not None]
         for place, olds in matter.products.items():
-            if place[0] == names[step] and place not in places:
-                scope = olds[-1].scope
-                found.append(Due(place[0], place[3], scope, "without ground", old=tuple(old.id for old in olds)))
+            if place[0] == names[step] and place not in places and not _stays(olds[-1]):
+                found.append(
+                    Due(place[0], place[3], olds[-1].scope, "without ground", old=tuple(old.id for old in olds))
+                )
     return found
 
 
 def _compared(want: Due, matter: Matter, *, by_model: bool) -> Due | None:
     """What is missing or out of date about one product; None where it is fine."""
-    there = matter.products.get((want.what, want.scope.user, want.scope.agent, want.key), [])
+    there = matter.products.get(want.place, [])
     why = _why(want, there, matter.limits, by_model=by_model)
-    if why is None:
-        return None
-    return Due(
-        want.what, want.key, want.scope, why, want.material, want.product, tuple(one.id for one in there), want.seen
-    )
+    return None if why is None else replace(want, why=why, old=tuple(one.id for one in there))
 
 
 def _why(want: Due, there: Sequence[MemCube], limits: Limits, *, by_model: bool) -> str | None:
@@ -140,16 +144,22 @@ def _why(want: Due, there: Sequence[MemCube], limits: Limits, *, by_model: bool)
     newest = there[-1]
     if len(there) > 1:
         return "repeated"
-    if newest.provenance.method == "corrected":  # somebody wrote it themselves
+    if _stays(newest):
         return None
     if want.product is not None:
-        said = frozenset((str(one["id"]), int(one["version"])) for one in noted(newest).get("parents", ()))
-        versions = frozenset((parent.id, parent.version) for parent in want.product.parents)
-        return None if (newest.text, said) == (want.product.text, versions) else "changed"
+        same = (newest.text, versions_of(newest)) == (want.product.text, want.product.versions)
+        return None if same else "changed"
+    if not versions_of(newest) <= {(cube.id, cube.version) for cube in want.material}:
+        return "changed"  # something that it is made of got a label, say, or was merged
     seen = int(noted(newest).get("seen", 0))
     if abs(want.seen - seen) >= max(limits.least_growth, limits.growth * seen):
         return "outgrown"
-    return "by rules" if by_model and newest.provenance.method.startswith("consolidated/rules") else None
+    return "by rules" if by_model and newest.provenance.method == RULES else None
+
+
+def _stays(cube: MemCube) -> bool:
+    """Whether somebody wrote a product themselves, or froze it."""
+    return cube.provenance.method == "corrected" or cube.state is State.FROZEN
 
 
 # ── chains ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +180,7 @@ def _chained(chain: Chain, cubes: dict[str, MemCube], scope: Scope) -> Product:
         {"value": stay.value, "sources": list(dict.fromkeys(one.cube_id for one in stay.sources))} for stay in chain.stays
     ]
     return Product(
-        "chain", f"{subject_key(chain.subject)}\0{relation_key(chain.relation)}".replace("\0", ", "), chain.text, Kind.SUMMARY,
+        "chain", f"{subject_key(chain.subject)}, {relation_key(chain.relation)}", chain.text, Kind.SUMMARY,
         scope, parents, tuple(Source(one.id, one.version, 0, len(one.text)) for one in parents), chain.subject,
         seen=len(parents), extra={"stays": stays},
     )  # fmt: skip
@@ -205,7 +215,8 @@ def _topics(matter: Matter, group: Group) -> Iterator[Due]:
     often.sort(key=lambda name: (-len(naming[name]), name))
     for name in often[: matter.limits.topics]:
         scope = Scope(space=matter.space, user=group[0], agent=group[1])
-        yield Due("topic", shown[name].most_common(1)[0][0], scope, "", _ordered(naming[name]), seen=len(naming[name]))
+        title = shown[name].most_common(1)[0][0]
+        yield Due("topic", name, scope, "", _ordered(naming[name]), seen=len(naming[name]), title=title)
 
 
 _MONTHS = frozenset(FULL_MONTH.split("|")) | frozenset(WEEKDAY.split("|"))

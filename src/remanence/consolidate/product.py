@@ -60,9 +60,9 @@ class Product:
         return self.what, self.scope.user, self.scope.agent, self.key
 
     @property
-    def content(self) -> tuple[str, str, frozenset[tuple[str, int]]]:
-        """Equal for two products that need not replace each other."""
-        return self.method, self.text, frozenset((parent.id, parent.version) for parent in self.parents)
+    def versions(self) -> frozenset[tuple[str, int]]:
+        """What it is made of, by id and version."""
+        return frozenset((parent.id, parent.version) for parent in self.parents)
 
 
 def suits(cube: MemCube) -> bool:
@@ -91,10 +91,9 @@ def place_of(cube: MemCube) -> tuple[str, str | None, str | None, str]:
     return str(said.get("what")), cube.scope.user, cube.scope.agent, str(said.get("key"))
 
 
-def content_of(cube: MemCube) -> tuple[str, str, frozenset[tuple[str, int]]]:
-    """`Product.content` of a product that is stored."""
-    versions = frozenset((str(one["id"]), int(one["version"])) for one in noted(cube).get("parents", ()))
-    return cube.provenance.method, cube.text, versions
+def versions_of(cube: MemCube) -> frozenset[tuple[str, int]]:
+    """`Product.versions` of a product that is stored."""
+    return frozenset((str(one["id"]), int(one["version"])) for one in noted(cube).get("parents", ()))
 
 
 def noted(cube: MemCube) -> dict[str, Any]:
@@ -127,9 +126,10 @@ def cube_of(product: Product, cube_id: str, now: datetime) -> MemCube:
     """
     parents = product.parents
     ends = [parent.valid_to for parent in parents]
-    open_end = any(end is None for end in ends)
+    closed = [end for end in ends if end is not None]
+    until = max(closed, key=posix) if len(closed) == len(ends) else None
     origin = _origin(product)
-    said = {
+    said: dict[str, Any] = {
         "what": product.what, "key": product.key, "seen": product.seen,
         "sources": [source.to_json() for source in product.sources],
         "parents": [{"id": parent.id, "version": parent.version} for parent in parents],
@@ -139,7 +139,7 @@ def cube_of(product: Product, cube_id: str, now: datetime) -> MemCube:
     return MemCube(
         id=cube_id, version=1, text=product.text, kind=product.kind, scope=product.scope, provenance=origin, about=product.about,
         recorded_at=now, valid_from=min((parent.valid_from for parent in parents), key=posix),
-        valid_to=None if open_end else max((end for end in ends if end is not None), key=posix),
+        valid_to=until, given_to=until,
         policy=policy_of(parents), meta={**product.extra, META: said},
     )  # fmt: skip
 

@@ -42,7 +42,7 @@ def summed(one: Due, room: int, model: LanguageModel | None) -> Summed:
 def _digested(one: Due, cubes: Sequence[MemCube], room: int) -> Summed:
     found = pieces(cubes)
     if one.what == "topic":
-        name = normalised(one.key)
+        name = one.key
         found = [
             piece for piece in found
             if normalised(cubes[piece.cube].about or "") == name
@@ -80,7 +80,7 @@ def _abstracted(one: Due, cubes: Sequence[MemCube], room: int, model: LanguageMo
 def _product(
     one: Due, text: str, parents: tuple[MemCube, ...], sources: tuple[Source, ...], method: str
 ) -> Product:
-    about = one.key if one.what == "topic" else None
+    about = one.title or None
     return Product(one.what, one.key, text, Kind.SUMMARY, one.scope, parents, sources, about, method, one.seen)
 
 
