@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from remanence.consolidate.merge import PREFIX, groups
-from remanence.consolidate.plan import DEFAULT, WHAT, Due, Limits, Matter, due
+from remanence.consolidate.plan import DEFAULT, Due, Limits, Matter, due
 from remanence.consolidate.product import Product, cube_of, is_product, merged, noted
+from remanence.consolidate.steps import WHAT
 from remanence.consolidate.summary import summed
 from remanence.cubes import Cost, Kind, MemCube, State
 from remanence.drafts import Draft
@@ -213,8 +214,14 @@ class _Run:
             product = merged(parents)
             draft = self._draft(product, tuple((cube.id, cube.version) for cube in some))
             try:
-                made = self._store.lifecycle.merge(draft, [cube.id for cube in some], f"merged into {draft.cube.id}", BY)
-            except (FrozenError, TransitionError, UnknownCubeError):  # somebody else was faster: the next run looks again
+                made = self._store.lifecycle.merge(
+                    draft, [cube.id for cube in some], f"merged into {draft.cube.id}", BY
+                )
+            except (
+                FrozenError,
+                TransitionError,
+                UnknownCubeError,
+            ):  # somebody else was faster: the next run looks again
                 continue
             if made is not None:
                 self._made["merge"] += 1

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
@@ -217,7 +218,7 @@ class Memory:
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
 
     def consolidate(
-        self, *, space: str | None = None, model: bool | Literal["auto"] = False, what: Sequence[str] = ("merge", "chains", "sessions", "topics", "profiles"),
+        self, *, space: str | None = None, model: bool | Literal["auto"] = False, what: Sequence[str] = WHAT,
         progress: Progress | None = None, dry_run: bool = False,
     ) -> Consolidated:  # fmt: skip
         """Sleep-time work: merge memories that say the same, draw timelines of what was replaced, summarise sessions and topics,

@@ -137,7 +137,9 @@ def _names(sentence: str) -> list[str]:
     return [
         match.group()
         for match in found
-        if match.group()[0].isupper() and not opens(match.group().lower()) and not _CALENDAR.fullmatch(match.group().lower())
+        if match.group()[0].isupper()
+        and not opens(match.group().lower())
+        and not _CALENDAR.fullmatch(match.group().lower())
     ]
 
 

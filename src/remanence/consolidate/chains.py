@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from remanence.cubes import MemCube, posix
 from remanence.language.relations import Arity
@@ -95,7 +96,7 @@ def _chain(relation: str, stated: Sequence[Stated], slot: Slot, cubes: Mapping[s
 
 def _follow(runs: Sequence[Sequence[Stated]]) -> bool:
     """Whether each value says that it takes the place of the one before, or comes after its denial."""
-    return all(before[-1].negated or after[0].replaces for before, after in zip(runs, runs[1:], strict=False))
+    return all(before[-1].negated or after[0].replaces for before, after in pairwise(runs))
 
 
 def _stay(run: Sequence[Stated], after: Sequence[Stated] | None, cubes: Mapping[str, MemCube]) -> Stay:
@@ -127,4 +128,8 @@ def _shown(stay: Stay, stamp: str | None) -> str:
     if stamp is None:
         return value if stay.ends is not None else f"{value} (now)"
     begins = _moment(stay.begins).strftime(stamp)
-    return f"{value} (since {begins})" if stay.ends is None else f"{value} ({begins} to {_moment(stay.ends).strftime(stamp)})"
+    return (
+        f"{value} (since {begins})"
+        if stay.ends is None
+        else f"{value} ({begins} to {_moment(stay.ends).strftime(stamp)})"
+    )

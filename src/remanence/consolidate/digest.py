@@ -84,7 +84,9 @@ def digest(
     nearest = np.zeros(len(found))
     open_to = np.ones(len(found), bool)
     while True:
-        cost = np.array([len(text) + 1 + (0 if piece.cube in opened else frame) for text, piece in zip(texts, found, strict=True)])
+        cost = np.array(
+            [len(text) + 1 + (0 if piece.cube in opened else frame) for text, piece in zip(texts, found, strict=True)]
+        )
         open_to &= cost <= room
         if not open_to.any():
             return [found[at] for at in sorted(chosen)]

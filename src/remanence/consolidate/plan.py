@@ -22,8 +22,6 @@ from remanence.language.slots import Stated, relation_key, subject_key
 from remanence.language.topics import normalised
 from remanence.policies import Trust
 
-WHAT = ("merge", "chains", "sessions", "topics", "profiles")
-"""The steps of consolidation, in the order in which they run."""
 Group = tuple[str | None, str | None]
 """A user and an agent: nothing is ever made of memories of two groups."""
 
@@ -139,22 +137,20 @@ def _compared(want: Due, matter: Matter, *, by_model: bool) -> Due | None:
 
 
 def _why(want: Due, there: Sequence[MemCube], limits: Limits, *, by_model: bool) -> str | None:
-    if not there:
-        return "missing"
-    newest = there[-1]
-    if len(there) > 1:
-        return "repeated"
-    if _stays(newest):
+    if len(there) != 1:
+        return "repeated" if there else "missing"
+    [product] = there
+    if _stays(product):
         return None
     if want.product is not None:
-        same = (newest.text, versions_of(newest)) == (want.product.text, want.product.versions)
+        same = (product.text, versions_of(product)) == (want.product.text, want.product.versions)
         return None if same else "changed"
-    if not versions_of(newest) <= {(cube.id, cube.version) for cube in want.material}:
+    seen = int(noted(product).get("seen", 0))
+    if not versions_of(product) <= {(cube.id, cube.version) for cube in want.material}:
         return "changed"  # something that it is made of got a label, say, or was merged
-    seen = int(noted(newest).get("seen", 0))
     if abs(want.seen - seen) >= max(limits.least_growth, limits.growth * seen):
         return "outgrown"
-    return "by rules" if by_model and newest.provenance.method == RULES else None
+    return "by rules" if by_model and product.provenance.method == RULES else None
 
 
 def _stays(cube: MemCube) -> bool:
@@ -177,7 +173,8 @@ def _chained(chain: Chain, cubes: dict[str, MemCube], scope: Scope) -> Product:
     ids = dict.fromkeys(one.cube_id for stay in chain.stays for one in stay.sources)
     parents = tuple(cubes[one] for one in ids)
     stays = [
-        {"value": stay.value, "sources": list(dict.fromkeys(one.cube_id for one in stay.sources))} for stay in chain.stays
+        {"value": stay.value, "sources": list(dict.fromkeys(one.cube_id for one in stay.sources))}
+        for stay in chain.stays
     ]
     return Product(
         "chain", f"{subject_key(chain.subject)}, {relation_key(chain.relation)}", chain.text, Kind.SUMMARY,
@@ -211,7 +208,11 @@ def _topics(matter: Matter, group: Group) -> Iterator[Due]:
         for name in dict.fromkeys(normalised(surface) for surface in (*surfaces(cube.text), cube.about or "")):
             if name and name not in speakers and not _calendar(name):
                 naming[name].append(cube)
-    often = [name for name, some in naming.items() if len(some) >= matter.limits.topic_memories and _long(some, matter.limits)]
+    often = [
+        name
+        for name, some in naming.items()
+        if len(some) >= matter.limits.topic_memories and _long(some, matter.limits)
+    ]
     often.sort(key=lambda name: (-len(naming[name]), name))
     for name in often[: matter.limits.topics]:
         scope = Scope(space=matter.space, user=group[0], agent=group[1])
@@ -258,9 +259,7 @@ def _profiles(matter: Matter, group: Group) -> Iterator[Due]:
             yield _profiled(subject, some[-1].fact.subject, found, cubes, scope)
 
 
-def _profiled(
-    key: str, name: str, found: Sequence[profiles_.Line], cubes: dict[str, MemCube], scope: Scope
-) -> Due:
+def _profiled(key: str, name: str, found: Sequence[profiles_.Line], cubes: dict[str, MemCube], scope: Scope) -> Due:
     lines = profiles_.fitted(found, profiles_.MOST_CHARACTERS - len(name) - 1)
     text = "\n".join([f"{name}:", *(f"- {line.text}" for line in lines)])
     sources = tuple(source for line in lines for source in line.sources)

@@ -64,7 +64,5 @@ def naive_candidates(texts: Sequence[str]) -> set[tuple[int, int]]:
     """The same by comparing all pairs."""
     found = [shingles(text) for text in texts]
     return {
-        (one, other)
-        for one, other in combinations(range(len(found)), 2)
-        if jaccard(found[one], found[other]) >= ALIKE
+        (one, other) for one, other in combinations(range(len(found)), 2) if jaccard(found[one], found[other]) >= ALIKE
     }

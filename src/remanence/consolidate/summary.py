@@ -55,9 +55,7 @@ def _digested(one: Due, cubes: Sequence[MemCube], room: int) -> Summed:
     for piece in chosen:
         lines.setdefault(piece.cube, []).append(piece)
     parents = tuple(cubes[place] for place in lines)
-    sources = tuple(
-        Source(cubes[piece.cube].id, cubes[piece.cube].version, piece.start, piece.end) for piece in chosen
-    )
+    sources = tuple(Source(cubes[piece.cube].id, cubes[piece.cube].version, piece.start, piece.end) for piece in chosen)
     text = "\n".join(
         f"{_head(cubes[place])}{' '.join(cubes[place].text[piece.start : piece.end] for piece in some)}"
         for place, some in lines.items()
@@ -77,9 +75,7 @@ def _abstracted(one: Due, cubes: Sequence[MemCube], room: int, model: LanguageMo
     return Summed(product, written.dropped, written.cost)
 
 
-def _product(
-    one: Due, text: str, parents: tuple[MemCube, ...], sources: tuple[Source, ...], method: str
-) -> Product:
+def _product(one: Due, text: str, parents: tuple[MemCube, ...], sources: tuple[Source, ...], method: str) -> Product:
     about = one.title or None
     return Product(one.what, one.key, text, Kind.SUMMARY, one.scope, parents, sources, about, method, one.seen)
 

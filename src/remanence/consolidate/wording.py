@@ -45,7 +45,8 @@ _NUMBER_WORDS = frozenset(
     some any few many several each every""".split()  # noqa: SIM905
 )
 _DEICTIC = re.compile(
-    r"\b(?:recently|lately|soon|ago|just|tonight|earlier|later|so far|this|next|last|past|coming|again)\b", re.IGNORECASE
+    r"\b(?:recently|lately|soon|ago|just|tonight|earlier|later|so far|this|next|last|past|coming|again)\b",
+    re.IGNORECASE,
 )
 _SENTENCE_START = re.compile(r"(?:^|[.!?…:]\s+|\n\s*|[\"'(\[]\s*)$")
 _VARIANTS = (
@@ -147,7 +148,7 @@ def _claimed(text: str, claims: Sequence[Claim]) -> tuple[tuple[str, ...], ...]:
     rest = text
     for claim in sorted(claims, key=lambda claim: -claim.start):
         rest = f"{rest[: claim.start]} {rest[claim.end :]}"
-    if any(token not in _FILLERS and token != "and" for token in _tokens(rest)):
+    if not _FILLERS.union({"and"}).issuperset(_tokens(rest)):
         return ()
     return tuple(
         sorted(
@@ -168,7 +169,9 @@ def _turns(one: Wording) -> Counter[str]:
     return Counter(token for token in one.tokens if token in words or any(map(str.isdigit, token)))
 
 
-_OF_CLAIMS = frozenset("to from on likes like loves love hate hates dislike dislikes prefer prefers not no longer new still".split())  # noqa: SIM905
+_OF_CLAIMS = frozenset(
+    "to from on likes like loves love hate hates dislike dislikes prefer prefers not no longer new still".split()  # noqa: SIM905
+)
 
 
 def _slips_only(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -198,7 +201,12 @@ def _slipped(one: str, other: str) -> bool:
         return False
     if len(one) == len(other):
         apart = [at for at in range(len(one)) if one[at] != other[at]]
-        return len(apart) == 2 and apart[1] == apart[0] + 1 and one[apart[0]] == other[apart[1]] and one[apart[1]] == other[apart[0]]
+        return (
+            len(apart) == 2
+            and apart[1] == apart[0] + 1
+            and one[apart[0]] == other[apart[1]]
+            and one[apart[1]] == other[apart[0]]
+        )
     longer, shorter = (one, other) if len(one) > len(other) else (other, one)
     return len(longer) == len(shorter) + 1 and any(
         longer[at] == longer[at + 1] and longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer) - 1)
