@@ -77,14 +77,9 @@ class Wording:
     """What it claims, where it says nothing else: subject, relation, value, whether denied or replacing. Else empty."""
 
     @property
-    def exact(self) -> tuple[str, ...]:
-        """Texts with the same are the same but for case and days."""
-        return self.tokens
-
-    @property
     def joined(self) -> str:
-        """The tokens as one text, for shingles."""
-        return " ".join(self.tokens)
+        """The tokens as one text in one spelling, for shingles and for finding the same text again."""
+        return " ".join(map(_spelt, self.tokens))
 
 
 def wording(text: str, said: datetime, claims: Sequence[Claim] = ()) -> Wording:
