@@ -242,7 +242,7 @@ def scale(count: int) -> dict[str, float]:
             user = f"user {at}"
             messages = [{key: value for key, value in one.items() if key != "meta"} for one in some]
             facts = [
-                {"content": f"I like {word}.", "kind": "fact", "name": "Ana", "time": f"2024-01-{day:02d}"}
+                {"content": f"I like {word}.", "kind": "fact", "time": f"2024-01-{day:02d}"}
                 for word in ("tea", "chess", "rain") for day in range(1, 1 + chance.randint(1, 9))
             ]  # fmt: skip
             memory.add([*messages, *facts], user=user)

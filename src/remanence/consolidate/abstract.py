@@ -111,8 +111,8 @@ def supported(sentence: str, cubes: Sequence[MemCube]) -> bool:
     if bool(_DENIAL.search(sentence)) and not any(_DENIAL.search(text) for text in texts):
         return False
     words = set(_WORD.findall(known))
-    for name in _names(sentence):
-        if folded(name) not in words and folded(name).removesuffix("'s").removesuffix("’s") not in words:
+    for name in map(folded, _names(sentence)):
+        if words.isdisjoint({name, name.removesuffix("'s").removesuffix("’s")}):
             return False
     said = {stem for stem in stems(_CALENDAR.sub(" ", folded(sentence))) if not stem.isdigit()}
     held = set(stems(known))
@@ -132,11 +132,10 @@ def _checked(item: Any, cubes: Sequence[MemCube]) -> Written | None:
 
 
 def _names(sentence: str) -> list[str]:
-    """Words with a capital, but for the first and for those of the calendar."""
-    found = list(_WORD.finditer(sentence))[1:]
+    """Words with a capital, but for those of the calendar and those that sentences begin with."""
     return [
         match.group()
-        for match in found
+        for match in _WORD.finditer(sentence)
         if match.group()[0].isupper()
         and not opens(match.group().lower())
         and not _CALENDAR.fullmatch(match.group().lower())

@@ -12,12 +12,13 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from remanence.consolidate.shingles import candidates
 from remanence.consolidate.wording import Wording, same, wording
 from remanence.cubes import Kind, MemCube, State, posix
 from remanence.language.relations import Arity, arity
-from remanence.language.slots import Stated, relation_key, subject_key, value_key
+from remanence.language.slots import Stated, Value, relation_key, subject_key, value_key
 from remanence.policies import Trust
 from remanence.store.claimed import by_rules
 
@@ -27,6 +28,7 @@ PREFIX = "merged/"
 _KINDS = frozenset({Kind.FACT, Kind.PREFERENCE, Kind.DOCUMENT, Kind.MESSAGE})
 _VOUCHED = frozenset({Trust.USER, Trust.TOOL})
 _DAY = 86400.0
+_UNDATED = datetime(2000, 1, 1, tzinfo=UTC)  # "yesterday" in two copies of a document is one day
 _TRIED = 8  # groups of one wording that a memory is compared with, the newest
 _WORDINGS = 16  # of one group
 
@@ -161,7 +163,8 @@ def _member(cube: MemCube) -> _Member | None:
     claims = by_rules(cube) if cube.kind is not Kind.DOCUMENT else []
     if cube.kind is Kind.MESSAGE and not claims:
         return None
-    return _Member(cube, wording(cube.text, cube.provenance.observed_at or cube.valid_from, claims))
+    written = _UNDATED if cube.kind is Kind.DOCUMENT else cube.valid_from
+    return _Member(cube, wording(cube.text, cube.provenance.observed_at or written, claims))
 
 
 def _timeless(cube: MemCube, rivals: _Rivals) -> bool:
@@ -176,14 +179,15 @@ class _Rivals:
 
     def __init__(self, stated: Iterable[Stated]) -> None:
         self._of: dict[str, list[Stated]] = defaultdict(list)
-        self._slots: dict[tuple[str, str], list[Stated]] = defaultdict(list)
+        slots: dict[tuple[str, str], set[tuple[float, Value, bool]]] = defaultdict(set)
         for one in stated:
             self._of[one.cube_id].append(one)
-            self._slots[_slot(one)].append(one)
-        for some in self._slots.values():
-            some.sort(key=lambda one: one.holds_from)
+            value = value_key(one.fact.relation, one.fact.value)
+            slots[_slot(one)].add((one.holds_from, value, one.negated))
+        self._slots = {slot: sorted(some) for slot, some in slots.items()}
 
     def knows(self, cube: MemCube) -> bool:
+        """Whether a memory claims something, so that its rivals are known."""
         return cube.id in self._of
 
     def between(self, cube: MemCube, first: float, last: float) -> bool:
@@ -192,13 +196,13 @@ class _Rivals:
 
     def _against(self, own: Stated, first: float, last: float) -> bool:
         some = self._slots[_slot(own)]
-        value = value_key(own.fact.relation, own.fact.value)
-        at = bisect_left(some, first, key=lambda one: one.holds_from)
-        while at < len(some) and some[at].holds_from <= last:
-            equal = value_key(some[at].fact.relation, some[at].fact.value) == value
-            if some[at].negated != own.negated if equal else arity(own.fact.relation) is not Arity.MANY:
+        value, exclusive = value_key(own.fact.relation, own.fact.value), arity(own.fact.relation) is not Arity.MANY
+        for at in range(bisect_left(some, first, key=lambda one: one[0]), len(some)):
+            said, other, negated = some[at]
+            if said > last:
+                return False
+            if negated != own.negated if other == value else exclusive:
                 return True
-            at += 1
         return False
 
 

@@ -7,7 +7,7 @@ makes a run safe to interrupt and to repeat.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -17,8 +17,9 @@ from remanence.consolidate.chains import Chain, chains
 from remanence.consolidate.product import RULES, Product, Source, is_product, noted, place_of, suits, versions_of
 from remanence.cubes import Kind, MemCube, Scope, State, posix
 from remanence.language.calendar_words import FULL_MONTH, WEEKDAY
-from remanence.language.entities import surfaces
+from remanence.language.entities import opens, surfaces
 from remanence.language.slots import Stated, relation_key, subject_key
+from remanence.language.tokens import STOP_WORDS
 from remanence.language.topics import normalised
 from remanence.policies import Trust
 
@@ -203,10 +204,13 @@ def _topics(matter: Matter, group: Group) -> Iterator[Due]:
     naming: dict[str, list[MemCube]] = defaultdict(list)
     shown: dict[str, Counter[str]] = defaultdict(Counter)
     for cube in cubes:
-        for surface in (*surfaces(cube.text), *([cube.about] if cube.about else [])):
+        found = [cube.about] if cube.about else []
+        if cube.kind is not Kind.DOCUMENT:  # of documents the title counts: an encyclopedia names every country
+            found += surfaces(cube.text)
+        for surface in found:
             shown[normalised(surface)][surface] += 1
-        for name in dict.fromkeys(normalised(surface) for surface in (*surfaces(cube.text), cube.about or "")):
-            if name and name not in speakers and not _calendar(name):
+        for name in dict.fromkeys(map(normalised, found)):
+            if _names(name, speakers):
                 naming[name].append(cube)
     often = [
         name
@@ -220,11 +224,19 @@ def _topics(matter: Matter, group: Group) -> Iterator[Due]:
         yield Due("topic", name, scope, "", _ordered(naming[name]), seen=len(naming[name]), title=title)
 
 
+_NICKNAME = 3  # letters
 _MONTHS = frozenset(FULL_MONTH.split("|")) | frozenset(WEEKDAY.split("|"))
 
 
-def _calendar(name: str) -> bool:
-    return any(map(str.isdigit, name)) or _MONTHS.issuperset(name.split())
+def _names(name: str, speakers: Collection[str]) -> bool:
+    """Whether a stretch with a capital may be a topic: not "It's", not March, nobody who speaks, and no short name of theirs."""
+    words = name.split()
+    if len(name) < 2 or any(map(str.isdigit, name)) or _MONTHS.issuperset(words):
+        return False
+    if all(word in STOP_WORDS or opens(word) for word in words):
+        return False
+    first_names = {word for speaker in speakers for word in (speaker, *speaker.split())}
+    return not any(known == name or (len(name) >= _NICKNAME and known.startswith(name)) for known in first_names)
 
 
 def _long(cubes: Sequence[MemCube], limits: Limits) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remanence.language.dates import has_time_expression, mentioned
+from remanence.language.dates import mentioned
 from remanence.language.relations import canonical
 from remanence.language.slots import subject_key, value_key
 from remanence.language.statements import Claim
@@ -45,7 +45,7 @@ _NUMBER_WORDS = frozenset(
     some any few many several each every""".split()  # noqa: SIM905
 )
 _DEICTIC = re.compile(
-    r"\b(?:recently|lately|soon|ago|just|tonight|earlier|later|so far|this|next|last|past|coming|again)\b",
+    r"\b(?:recently|lately|soon|ago|just|tonight|earlier|later|today|so far|this|next|last|past|coming|again)\b",
     re.IGNORECASE,
 )
 _SENTENCE_START = re.compile(r"(?:^|[.!?…:]\s+|\n\s*|[\"'(\[]\s*)$")
@@ -96,7 +96,7 @@ def wording(text: str, said: datetime, claims: Sequence[Claim] = ()) -> Wording:
     )
     letters = [character for character in plain if character.isalpha()]
     upper = sum(map(str.isupper, letters))
-    deictic = _DEICTIC.search(plain) is not None or has_time_expression(plain)
+    deictic = _DEICTIC.search(plain) is not None
     return Wording(
         tokens, names, 0 < upper < len(letters), frozenset((w.lo, w.hi) for w in mentioned(text, said)),
         int(said.timestamp() // _DAY) if deictic else None, _claimed(plain, claims),
