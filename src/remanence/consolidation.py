@@ -32,7 +32,8 @@ from remanence.errors import (
     UnknownCubeError,
 )
 from remanence.policies import Clearance
-from remanence.store.protocol import Store, Transition
+from remanence.store.parts import Transition
+from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress, keys_for, new_id
 
 if TYPE_CHECKING:

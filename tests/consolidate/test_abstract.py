@@ -43,7 +43,7 @@ def test_what_the_source_says_is_kept_days_resolved(cubes, sentence):
     [
         ("Ana sold the mill to the Costas.", 1), ("Ana sold the mill to the Brandts for 900 euros.", 1), ("Ana sold the mill on 9 June 1999.", 1),
         ("Ana did not sell the mill to the Brandts.", 1), ("Ana sold the mill to the Brandts.", 2), ("Everybody celebrates loudly all night.", 1),
-        ("The bakery has 13 ovens.", 3), ("Berta sold the mill.", 1), ("Clara sold the mill to the Brandts.", 1), ("", 1), ("Ana sold the mill to the Brandts.", 9),
+        ("The bakery has 13 ovens.", 3), ("Berta sold the mill.", 1), ("Ana is rich.", 1), ("Ana Ana Ana.", 1), ("Clara sold the mill to the Brandts.", 1), ("", 1), ("Ana sold the mill to the Brandts.", 9),
     ],
 )  # fmt: skip
 def test_what_the_source_does_not_say_is_dropped_and_counted(cubes, sentence, source):

@@ -114,8 +114,9 @@ def supported(sentence: str, cubes: Sequence[MemCube]) -> bool:
     for name in map(folded, _names(sentence)):
         if words.isdisjoint({name, name.removesuffix("'s").removesuffix("’s")}):
             return False
-    said = {stem for stem in stems(_CALENDAR.sub(" ", folded(sentence))) if not stem.isdigit()}
-    held = set(stems(known))
+    # Who speaks proves nothing: of "Ana is rich" the source has to hold that she is.
+    said = {stem for stem in stems(_CALENDAR.sub(" ", folded(sentence))) if not stem.isdigit()} - set(stems(" ".join(heads)))
+    held = set(stems(" ".join(texts)))
     return bool(said) and len(said & held) >= SUPPORT * len(said)
 
 
