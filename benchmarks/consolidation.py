@@ -59,9 +59,9 @@ OTHER = (
 def planted(memory: Memory) -> dict[str, int]:
     """How many of the planted repetitions were merged, and how many look-alikes were: a text stands for its family."""
     words = {
-        "city": "Rome Oslo Lisbon Porto Kyoto Lima".split(), "firm": "Acme Globex Initech Umbrella Hooli Stark".split(),
-        "food": "tea coffee fish cheese olives garlic".split(), "colour": "green red blue pink white black".split(),
-        "number": "0100 0101 0102 0103 0104 0105".split(),
+        "city": ["Rome", "Oslo", "Lisbon", "Porto", "Kyoto", "Lima"], "firm": ["Acme", "Globex", "Initech", "Umbrella", "Hooli", "Stark"],
+        "food": ["tea", "coffee", "fish", "cheese", "olives", "garlic"], "colour": ["green", "red", "blue", "pink", "white", "black"],
+        "number": ["0100", "0101", "0102", "0103", "0104", "0105"],
     }  # fmt: skip
     family: dict[str, tuple[str, str, int]] = {}
     for kind, families in (("same", SAME), ("other", OTHER)):
@@ -74,10 +74,7 @@ def planted(memory: Memory) -> dict[str, int]:
                     [cube] = memory.add({"content": text, "time": "2024-01-05"}, user=user, space="planted")
                     family[cube] = (kind, user, place)
     memory.consolidate(space="planted", what=["merge"])
-    counts: Counter[str] = Counter()
-    for kind, user, _ in set(family.values()):
-        counts[f"{kind}: memories"] += 1
-        del user
+    counts = Counter(f"{kind}: memories" for kind, _, _ in family.values())
     for cube in memory.list(space="planted", limit=10_000):
         for parent in cube.provenance.derived_from:
             counts[f"{family[parent][0]}: merged"] += 1
@@ -134,7 +131,13 @@ def recall(precision: str) -> dict[str, Any]:
             done = memory.consolidate()
             seconds = time.perf_counter() - begun
             after = evidence(memory, corpora, keys)
-        results[name] = {"before": before, "after": after, "made": done.made, "merged": done.merged, "seconds": round(seconds, 1)}
+        results[name] = {
+            "before": before,
+            "after": after,
+            "made": done.made,
+            "merged": done.merged,
+            "seconds": round(seconds, 1),
+        }
         print(name, results[name], flush=True)
     return results
 
@@ -152,7 +155,9 @@ def sessions() -> list[tuple[list[MemCube], list[tuple[str, str, int]], list[str
             if question["category"] in (1, 2, 4):
                 keys = [f"D{int(a)}:{int(b)}" for text in question["evidence"] for a, b in _EVIDENCE.findall(text)]
                 for key in dict.fromkeys(keys):
-                    asked[f"session_{key[1:].split(':')[0]}"].append((key, str(question["answer"]), question["category"]))
+                    asked[f"session_{key[1:].split(':')[0]}"].append(
+                        (key, str(question["answer"]), question["category"])
+                    )
         by_session = defaultdict(list)
         for message in corpus.messages:
             cube = MemCube(
@@ -205,7 +210,13 @@ def survival(choose: Choose, room: int, some: Sequence[Any]) -> dict[str, float]
             if words:
                 said.append(len(words & held) / len(words))
     means = (np.mean(some) for some in (turns, answers, said, used))
-    return dict(zip(("evidence turns", "answer words", "observation words", "characters"), (round(float(one), 3) for one in means), strict=True))
+    return dict(
+        zip(
+            ("evidence turns", "answer words", "observation words", "characters"),
+            (round(float(one), 3) for one in means),
+            strict=True,
+        )
+    )
 
 
 def summaries() -> dict[str, Any]:
@@ -217,12 +228,16 @@ def summaries() -> dict[str, Any]:
         "ours": lambda cubes, room, _: digest(cubes, pieces(cubes), room, FRAME),
     }  # fmt: skip
     results: dict[str, Any] = {}
-    print(f"{len(some)} sessions of {np.mean([sum(len(cube.text) for cube in one[0]) for one in some]):.0f} characters on average")
+    print(
+        f"{len(some)} sessions of {np.mean([sum(len(cube.text) for cube in one[0]) for one in some]):.0f} characters on average"
+    )
     for room in ROOMS:
         for name, choose in ways.items():
             results[f"{room}: {name}"] = survival(choose, room, some)
         runs = [survival(shuffled(seed), room, some) for seed in range(5)]
-        results[f"{room}: random, mean of 5"] = {key: round(float(np.mean([run[key] for run in runs])), 3) for key in runs[0]}
+        results[f"{room}: random, mean of 5"] = {
+            key: round(float(np.mean([run[key] for run in runs])), 3) for key in runs[0]
+        }
     for name, result in results.items():
         print(f"{name:34s}", result, flush=True)
     return results

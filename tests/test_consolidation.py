@@ -462,7 +462,7 @@ def test_the_lowest_trust_goes_with_a_summary(opened):
     memory = opened()
     talk(memory, texts=TALK[1::2])
     memory.add([{"role": "assistant", "session": "s1", "content": text} for text in TALK[::2]])
-    run(memory, what=["sessions"], limits=replace(SMALL, characters=240))
+    run(memory, what=["sessions"], limits=replace(SMALL, characters=200))
     [summary] = current(memory)
     assert {memory.get(one).trust for one in summary.provenance.derived_from} == {"user", "model"}
     assert summary.trust == "model"

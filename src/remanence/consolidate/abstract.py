@@ -115,7 +115,8 @@ def supported(sentence: str, cubes: Sequence[MemCube]) -> bool:
         if words.isdisjoint({name, name.removesuffix("'s").removesuffix("’s")}):
             return False
     # Who speaks proves nothing: of "Ana is rich" the source has to hold that she is.
-    said = {stem for stem in stems(_CALENDAR.sub(" ", folded(sentence))) if not stem.isdigit()} - set(stems(" ".join(heads)))
+    content = stems(_CALENDAR.sub(" ", folded(sentence)))
+    said = {stem for stem in content if not stem.isdigit()} - set(stems(" ".join(heads)))
     held = set(stems(" ".join(texts)))
     return bool(said) and len(said & held) >= SUPPORT * len(said)
 
