@@ -300,7 +300,7 @@ def test_a_timeline_says_what_followed_what_and_from_where(opened):
 
 def test_a_session_is_summed_up_in_its_own_words(opened):
     memory = opened()
-    ids = talk(memory, user="ana")
+    ids = talk(memory, texts=["Well, well, well! " + text for text in TALK], user="ana")
     done = run(memory, what=["sessions"])
     [summary] = current(memory)
     assert (done.made, summary.kind, summary.scope.session, summary.scope.user) == (
@@ -316,6 +316,7 @@ def test_a_session_is_summed_up_in_its_own_words(opened):
         cube = memory.get(source["id"])
         assert cube.id in ids
         assert cube.version == source["version"]
+        assert cube.text[source["start"] : source["end"]] in TALK
         assert cube.text[source["start"] : source["end"]] in summary.text
     assert set(summary.provenance.derived_from) == {source["id"] for source in said["sources"]}
     assert memory.recall("bakery", kinds=["summary"], session="s1")[0].cube.id == summary.id

@@ -66,6 +66,10 @@ def test_a_denial_is_borne_out_by_a_denial(cubes):
     assert not supported("Ana will not sell the mill.", [cubes[0]])
 
 
+def test_a_long_name_of_who_speaks_needs_no_support(cube):
+    assert supported("Ana Maria Costa Silva quit.", [cube("I quit.", author="Ana Maria Costa Silva")])
+
+
 def test_stored_text_cannot_leave_its_frame(cubes, cube):
     seen: list[Prompt] = []
 

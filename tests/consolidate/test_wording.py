@@ -59,7 +59,8 @@ def test_another_wording_of_the_same(one, other):
         ("Résumé sent.", "Resume sent."), ("I like tea.", "Do I like tea?"), ("I like tea?", "I like tea."), ("I love Rome.", "I live in Rome."),
         # look-alikes that are words, also in long texts
         ("The trial is on Monday.", "The trail is on Monday."), (LONG + "adopt it.", LONG + "adapt it."), (LONG + "sell them.", LONG + "buy them."),
-        (LONG + "hire nobody.", LONG + "hire somebody."), (LONG + "invite Annabella.", LONG + "invite Annabela again."),
+        (LONG + "hire nobody.", LONG + "hire somebody."),
+        (LONG + "call 0012345678.", LONG + "call 0012354678."), (LONG + "invite Annabella.", LONG + "invite Annabela again."),
     ],
 )  # fmt: skip
 def test_something_else_in_nearly_the_same_words(one, other):
