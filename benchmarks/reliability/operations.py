@@ -32,7 +32,8 @@ TOKEN = re.compile(_TOKEN.pattern.encode())
 def text(chance: random.Random) -> str:
     """A text made of a token that no other text has, from one line to several pages of the file."""
     token, name = f"Zq{chance.getrandbits(48):012x}", chance.choice(_NAMES)
-    return " ".join([f"{name} moved to {token} in May {2000 + chance.randrange(25)}."] * chance.choice([1, 1, 2, 5, 60]))
+    said = f"{name} moved to {token} in May {2000 + chance.randrange(25)}."
+    return " ".join([said, *[token] * chance.choice([0, 0, 3, 20, 400])])
 
 
 def token_of(content: str) -> str:
@@ -315,8 +316,8 @@ def compare(memory: Memory, expected: Expected) -> None:
     }
     readings = memory._store.derived.readings(None)
     assert expected.read <= readings.keys(), "a reading was lost"
-    for (one, version), (_, content) in readings.items():
-        assert content == reading_of(image[one].texts[version - 1])
+    for (one, version), (extractor, content) in readings.items():
+        assert extractor != Reader.name or content == reading_of(image[one].texts[version - 1])
     for one in expected.gone:
         assert one not in image, "something forgotten is there"
     for space, texts, ids in expected.keys.values():
