@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from remanence import Memory
-from remanence.cubes import Extraction, Fact, MemCube
-from remanence.errors import UnknownCubeError
+from remanence.cubes import Extraction, Fact, MemCube, State
+from remanence.errors import TransitionError, UnknownCubeError
+from remanence.policies import Policy
 from remanence.settings import Settings
+from remanence.store.protocol import Transition
 from remanence.write.extract import Extracted
 
 Operation = dict[str, Any]
@@ -60,8 +62,8 @@ class Reader:
 
 
 def reading_of(content: str) -> Extraction:
-    token = token_of(content)
-    return Extraction((content.split()[0], token), (Fact(content.split()[0], "moved to", token),), (), None)
+    name, token = content.split(maxsplit=1)[0], token_of(content)
+    return Extraction((name, token), (Fact(name, "moved to", token),), (), None)
 
 
 # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,13 +80,14 @@ class Seen:
     """Of the newest version."""
     hidden: bool = False
     """Whether the newest version is no current one."""
+    policy: str = "{}"
 
     def to_json(self) -> list[Any]:
-        return [self.space, list(self.texts), list(self.parents), self.state, self.hidden]
+        return [self.space, list(self.texts), list(self.parents), self.state, self.hidden, self.policy]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> Seen:
-        return cls(data[0], tuple(data[1]), tuple(data[2]), data[3], data[4])
+        return cls(data[0], tuple(data[1]), tuple(data[2]), *data[3:])
 
 
 Image = Mapping[str, Seen]
@@ -96,7 +99,8 @@ def image_of(memory: Memory) -> dict[str, Seen]:
     for cube, _ in memory._store.everything():
         before = found[cube.id].texts if cube.id in found else ()
         found[cube.id] = Seen(
-            cube.scope.space, (*before, cube.text), cube.provenance.derived_from, str(cube.state), cube.superseded_at is not None
+            cube.scope.space, (*before, cube.text), cube.provenance.derived_from, str(cube.state), cube.superseded_at is not None,
+            json.dumps(cube.policy.to_json()),
         )  # fmt: skip
     return found
 
@@ -104,6 +108,12 @@ def image_of(memory: Memory) -> dict[str, Seen]:
 def ranked(memory: Memory, question: str, space: str) -> list[tuple[str, float]]:
     """What recall finds, with scores."""
     return [(hit.cube.text, round(hit.score, 4)) for hit in memory.recall(question, space=space, k=50)]
+
+
+_STATES = {
+    "freeze": State.FROZEN, "unfreeze": State.ACTIVE, "archive": State.ARCHIVED, "expire": State.EXPIRED, "restore": State.ACTIVE,
+}  # fmt: skip
+"""Steps of a memory's life, and the state that each leads to."""
 
 
 # ── the reference ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,8 +140,9 @@ class Expected:
     def from_json(cls, data: Mapping[str, Any]) -> Expected:
         return cls({one: Seen.from_json(seen) for one, seen in data["cubes"].items()}, keys=dict(data["keys"]))
 
-    def current(self) -> list[str]:
-        return [one for one, seen in self.cubes.items() if not seen.hidden]
+    def in_state(self, *states: str) -> list[str]:
+        """Memories that were not made from others and whose newest version is in one of these states."""
+        return [one for one, seen in self.cubes.items() if seen.state in states and not seen.parents]
 
     def descendants(self, ids: Sequence[str]) -> list[str]:
         """What was made from these, from that, and so on."""
@@ -188,13 +199,32 @@ def _apply_copy(self: Expected, operation: Operation, _result: Any) -> None:
     self.copies[operation["name"]] = dict(self.cubes)
 
 
+def _apply_state(self: Expected, operation: Operation, _result: Any) -> None:
+    one, state = operation["id"], _STATES[operation["op"]].value
+    seen = self.cubes[one]
+    if operation["op"] in ("archive", "expire"):
+        self.cubes[one] = replace(seen, state=state, hidden=True)
+        self.retire([one])
+    elif operation["op"] == "restore":
+        self.cubes[one] = replace(seen, state=state, hidden=False, texts=(*seen.texts, seen.texts[-1]))
+        if (one, len(seen.texts)) in self.read:
+            self.read.add((one, len(seen.texts) + 1))
+    else:
+        self.cubes[one] = replace(seen, state=state)
+
+
+def _apply_govern(self: Expected, operation: Operation, _result: Any) -> None:
+    policy = json.dumps(operation["policy"])
+    self.cubes[operation["id"]] = replace(self.cubes[operation["id"]], policy=policy)
+
+
 def _unchanged(_self: Expected, _operation: Operation, _result: Any) -> None:
     return
 
 
 _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
     "add": _apply_add, "correct": _apply_correct, "forget": _apply_forget, "pair": _apply_pair, "extract": _apply_extract,
-    "backup": _apply_copy, "export": _apply_copy,
+    "backup": _apply_copy, "export": _apply_copy, "govern": _apply_govern, **dict.fromkeys(_STATES, _apply_state),
 }  # fmt: skip
 
 
@@ -202,14 +232,18 @@ _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
 
 WEIGHTS: dict[str, int] = {
     "add": 30, "correct": 18, "forget": 12, "extract": 8, "pair": 8, "reindex": 4, "backup": 4, "export": 4, "again": 4,
+    "freeze": 3, "unfreeze": 3, "archive": 4, "expire": 3, "restore": 5, "govern": 4,
 }  # fmt: skip
+_FROM = {"unfreeze": ("frozen",), "restore": ("archived", "expired")}
+"""The states that an operation begins in; the others begin with an active memory."""
 
 
 def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] = WEIGHTS) -> Operation:
     """The next operation, one that the memory can do."""
-    current = [one for one in expected.current() if not expected.cubes[one].parents]
+    active = expected.in_state("active")
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
-    if len(current) < 6 or (kind == "again" and not expected.keys):
+    some = expected.in_state(*_FROM.get(kind, ("active",)))
+    if len(active) < 6 or not some or (kind == "again" and not expected.keys):
         kind = "add"
     if kind == "again":
         key = chance.choice(list(expected.keys))
@@ -220,11 +254,16 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
         key = f"key {chance.getrandbits(32)}" if chance.random() < 0.3 else None
         return {"op": "add", "texts": texts, "space": chance.choice(SPACES), "key": key}
     if kind == "correct":
-        return {"op": "correct", "id": chance.choice(current), "text": text(chance)}
+        return {"op": "correct", "id": chance.choice(some), "text": text(chance)}
     if kind == "forget":
-        return {"op": "forget", "ids": chance.sample(current, chance.randrange(1, 4))}
+        return {"op": "forget", "ids": chance.sample(some, chance.randrange(1, 4))}
     if kind in ("backup", "export"):
         return {"op": kind, "name": f"{kind} {chance.getrandbits(32)}"}
+    if kind in _STATES:
+        return {"op": kind, "id": chance.choice(some)}
+    if kind == "govern":
+        policy = {"sensitivity": chance.choice(["health", "money"]), "priority": float(chance.randrange(1, 9))}
+        return {"op": kind, "id": chance.choice(some), "policy": policy}
     return {"op": kind}
 
 
@@ -247,6 +286,12 @@ def perform(memory: Memory, operation: Operation, folder: Path) -> Any:
         return [[cube.id, cube.version] for cube in reader.asked]
     if kind == "reindex":
         return memory.reindex()
+    if kind in _STATES:
+        memory._store.lifecycle.change([Transition(operation["id"], _STATES[kind], "for a test")])
+        return None
+    if kind == "govern":
+        memory._store.lifecycle.govern(operation["id"], Policy.from_json(operation["policy"]))
+        return None
     return str(getattr(memory, kind)(folder / operation["name"]))
 
 
@@ -290,8 +335,8 @@ def repeat(memory: Memory, operation: Operation, expected: Expected, folder: Pat
         return
     try:
         result = perform(memory, operation, folder)
-    except UnknownCubeError:
-        assert operation["op"] == "forget", operation
+    except (UnknownCubeError, TransitionError):  # done already, as its caller then learns
+        assert operation["op"] == "forget" or operation["op"] in _STATES, operation
         result = None
     if operation["op"] == "pair":
         result = {one: seen.to_json() for one, seen in image_of(memory).items() if one not in expected.cubes}

@@ -234,7 +234,8 @@ def _bring_back(connection: sqlite3.Connection, last: Last, wish: Transition, no
     seq = rows.insert(connection, Draft(cube, keys, None), last.space, last.root, "restore")
     [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,))
     _copy_reading(connection, last, (last.space, last.root, seq), cube, salt)
-    record(connection, Last(seq, last.root, last.space, salt, last.cube), wish, now)
+    back = replace(cube, state=last.cube.state)  # the entry names the new version, and the state that it comes from
+    record(connection, Last(seq, last.root, last.space, salt, back), wish, now)
     if last.cube.state is State.MERGED:
         _undo_merge(connection, wish, now)
     return cube
