@@ -13,6 +13,7 @@ forgotten is left.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,7 +231,7 @@ def injected(work: Work, every: int, offset: int) -> Iterator[tuple[str, Call | 
                 yield kind, call, lambda n=number, c=chance: without_power(work, calls, n, c, folder)
 
 
-def run(works: Sequence[Work], every: int = 1, progress: Callable[[str], None] = lambda _: None) -> Tally:
+def run(works: Sequence[Work], every: int = 1) -> Tally:
     disk.install()
     tally = Tally()
     for place, work in enumerate(works):
@@ -247,8 +249,23 @@ def run(works: Sequence[Work], every: int = 1, progress: Callable[[str], None] =
                 tally.problems.append(f"{where}: {type(error).__name__}: {error}"[:1500])
                 if len(tally.problems) < 12:
                     traceback.print_exc()
-        progress(work.name)
     return tally
+
+
+def run_all(found: Sequence[Work], every: int, jobs: int) -> Tally:
+    """The same by several processes, each with some of the work."""
+    tally = Tally()
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for part in [pool.submit(_run_one, work.name, every) for work in found]:
+            one = part.result()
+            for name in ("calls", "injected", "by_call", "outcomes"):
+                getattr(tally, name).update(getattr(one, name))
+            tally.problems += one.problems
+    return tally
+
+
+def _run_one(name: str, every: int) -> Tally:
+    return run([work for work in works() if work.name == name], every)
 
 
 def works() -> list[Work]:
@@ -257,13 +274,15 @@ def works() -> list[Work]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Memory(folder / "m.rem", SETTINGS) as memory:
-            for kind in ("add", "add", "add", "correct", "extract", "pair", "add", "forget", "correct", "freeze", "archive"):
-                operation = operations.choose(chance, expected, {kind: 1})
+            texts = [operations.text(chance, (0, 0, 9)) for _ in range(11)]
+            adds = [{"op": "add", "texts": some, "space": "default", "key": None} for some in (texts[:8], texts[8:])]
+            for kind in ("add", "correct", "extract", "pair", "add", "forget", "freeze", "archive"):
+                operation = adds.pop(0) if kind == "add" else operations.choose(chance, expected, {kind: 1})
                 expected.apply(operation, operations.perform(memory, operation, folder))
             left = Path(shutil.copytree(folder, folder / "left"))  # with a log, as a killed process leaves it
         base = {"m.rem": (folder / "m.rem").read_bytes()}
         with_log = {one.name: one.read_bytes() for one in left.iterdir() if not one.name.endswith("-shm")}
-    some = [operations.text(chance) for _ in range(10)]
+    some = [operations.text(chance, (0, 9, 400)) for _ in range(10)]
     found = [
         Work("create a store", {}, Expected(), None, whole=True),
         Work("open and close", base, expected, None, whole=True),
@@ -294,13 +313,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=1, help="try every n-th call only")
     parser.add_argument("--only", help="one kind of work")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     if missing := disk.available():
         print(missing, file=sys.stderr)
         return 2
     started = time.monotonic()
     chosen = [work for work in works() if options.only in (None, work.name)]
-    tally = run(chosen, options.every, lambda name: print(name, f"{time.monotonic() - started:.0f} s", flush=True))
+    tally = run_all(chosen, options.every, options.jobs)
     result: dict[str, Any] = {
         "points": tally.calls.total(), "injected": tally.injected.total(), "calls": dict(tally.calls),
         "by fault": dict(tally.injected), "by call": dict(tally.by_call), "outcomes": dict(tally.outcomes.most_common()),

@@ -31,11 +31,11 @@ _TOKEN = re.compile(r"Zq[0-9a-f]{12}")
 TOKEN = re.compile(_TOKEN.pattern.encode())
 
 
-def text(chance: random.Random) -> str:
-    """A text made of a token that no other text has, from one line to several pages of the file."""
+def text(chance: random.Random, lengths: Sequence[int] = (0, 0, 3, 20, 400)) -> str:
+    """A text made of a token that no other text has, said so many more times: from one line to several pages of the file."""
     token, name = f"Zq{chance.getrandbits(48):012x}", chance.choice(_NAMES)
     said = f"{name} moved to {token} in May {2000 + chance.randrange(25)}."
-    return " ".join([said, *[token] * chance.choice([0, 0, 3, 20, 400])])
+    return " ".join([said, *[token] * chance.choice(lengths)])
 
 
 def token_of(content: str) -> str:
