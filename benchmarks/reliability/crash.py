@@ -26,6 +26,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ def worker(path: Path, expected: Expected, chance: random.Random, plan: Plan, ou
             os.write(out, operations.said(begin=operation))
             result = operations.perform(memory, operation, path.parent)
             expected.apply(operation, result)
-            os.write(out, operations.said(done=result))
+            at = datetime.now(UTC).isoformat() if chance.random() < 0.2 else None
+            if at:
+                expected.mark(at)
+            os.write(out, operations.said(done=result, at=at))
 
 
 def killed(path: Path, expected: Expected, seed: int, plan: Plan) -> tuple[list[dict[str, Any]], mmap.mmap]:
@@ -145,6 +149,8 @@ def followed(expected: Expected, events: list[dict[str, Any]], tally: Tally) -> 
         elif "done" in event:
             assert begun is not None
             expected.apply(begun, event["done"])
+            if event["at"]:
+                expected.mark(event["at"])
             tally.operations[begun["op"]] += 1
             begun = None
     return begun

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,7 @@ def works() -> list[Work]:
             for kind in ("add", "correct", "extract", "pair", "add", "forget", "freeze", "archive"):
                 operation = adds.pop(0) if kind == "add" else operations.choose(chance, expected, {kind: 1})
                 expected.apply(operation, operations.perform(memory, operation, folder))
+                expected.mark(datetime.now(UTC).isoformat())
             left = Path(shutil.copytree(folder, folder / "left"))  # with a log, as a killed process leaves it
         base = {"m.rem": (folder / "m.rem").read_bytes()}
         with_log = {one.name: one.read_bytes() for one in left.iterdir() if not one.name.endswith("-shm")}

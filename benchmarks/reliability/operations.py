@@ -17,9 +17,7 @@ from typing import Any
 from remanence import Memory
 from remanence.cubes import Extraction, Fact, MemCube, State
 from remanence.errors import TransitionError, UnknownCubeError
-from remanence.policies import Policy
 from remanence.settings import Settings
-from remanence.store.protocol import Transition
 from remanence.write.extract import Extracted
 
 Operation = dict[str, Any]
@@ -131,14 +129,16 @@ class Expected:
     read: set[tuple[str, int]] = field(default_factory=set)
     copies: dict[str, dict[str, Seen]] = field(default_factory=dict)
     """What was there when a backup or an export was acknowledged, by the name of its file."""
+    marks: list[list[Any]] = field(default_factory=list)
+    """Some times, and the texts that were current then, by id: where a rollback can lead."""
 
     def to_json(self) -> dict[str, Any]:
         """What the next process has to know to choose its work."""
-        return {"cubes": {one: seen.to_json() for one, seen in self.cubes.items()}, "keys": self.keys}
+        return {"cubes": {one: seen.to_json() for one, seen in self.cubes.items()}, "keys": self.keys, "marks": self.marks}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Expected:
-        return cls({one: Seen.from_json(seen) for one, seen in data["cubes"].items()}, keys=dict(data["keys"]))
+        return cls({one: Seen.from_json(seen) for one, seen in data["cubes"].items()}, keys=dict(data["keys"]), marks=list(data["marks"]))
 
     def in_state(self, *states: str) -> list[str]:
         """Memories that were not made from others and whose newest version is in one of these states."""
@@ -160,8 +160,15 @@ class Expected:
         """Take in one operation that was acknowledged with this result."""
         _APPLY.get(operation["op"], _unchanged)(self, operation, result)
 
+    def mark(self, at: str) -> None:
+        """Remember what is current now, at this time."""
+        current = {one: seen.texts[-1] for one, seen in self.cubes.items() if not seen.hidden and not seen.parents}
+        self.marks = [*self.marks[-2:], [at, current]]
+
     def copy(self) -> Expected:
-        return Expected(dict(self.cubes), dict(self.gone), dict(self.keys), set(self.read), dict(self.copies))
+        return Expected(
+            dict(self.cubes), dict(self.gone), dict(self.keys), set(self.read), dict(self.copies), list(self.marks)
+        )
 
 
 def _apply_add(self: Expected, operation: Operation, ids: Sequence[str]) -> None:
@@ -218,13 +225,33 @@ def _apply_govern(self: Expected, operation: Operation, _result: Any) -> None:
     self.cubes[operation["id"]] = replace(self.cubes[operation["id"]], policy=policy)
 
 
+def _apply_rollback(self: Expected, operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
+    image = {one: Seen.from_json(seen) for one, seen in result.items()}
+    check_rollback(self.cubes, operation, image)
+    self.cubes = image
+
+
+def check_rollback(before: Image, operation: Operation, image: Image) -> None:
+    """After a rollback a space says what it said then, but for what was forgotten, is frozen, or had expired."""
+    [then] = [current for at, current in operation["marks"] if at == operation["to"]]
+    assert image.keys() == before.keys()
+    for one, seen in image.items():
+        old = before[one]
+        assert seen.texts[: len(old.texts)] == old.texts, "a rollback rewrote the past"
+        if old.space != operation["space"] or old.state in ("frozen", "expired"):
+            assert seen == old, "a rollback changed what it was not to touch"
+        elif not old.parents:
+            assert then.get(one) == (None if seen.hidden else seen.texts[-1]), "a rollback led elsewhere"
+
+
 def _unchanged(_self: Expected, _operation: Operation, _result: Any) -> None:
     return
 
 
 _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
     "add": _apply_add, "correct": _apply_correct, "forget": _apply_forget, "pair": _apply_pair, "extract": _apply_extract,
-    "backup": _apply_copy, "export": _apply_copy, "govern": _apply_govern, **dict.fromkeys(_STATES, _apply_state),
+    "backup": _apply_copy, "export": _apply_copy, "govern": _apply_govern,
+    "rollback": _apply_rollback, **dict.fromkeys(_STATES, _apply_state),
 }  # fmt: skip
 
 
@@ -233,6 +260,7 @@ _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
 WEIGHTS: dict[str, int] = {
     "add": 30, "correct": 18, "forget": 12, "extract": 8, "pair": 8, "reindex": 4, "backup": 4, "export": 4, "again": 4,
     "freeze": 3, "unfreeze": 3, "archive": 4, "expire": 3, "restore": 5, "govern": 4,
+    "rollback": 3,
 }  # fmt: skip
 _FROM = {"unfreeze": ("frozen",), "restore": ("archived", "expired")}
 """The states that an operation begins in; the others begin with an active memory."""
@@ -243,7 +271,7 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
     active = expected.in_state("active")
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
     some = expected.in_state(*_FROM.get(kind, ("active",)))
-    if len(active) < 6 or not some or (kind == "again" and not expected.keys):
+    if len(active) < 6 or not some or (kind == "again" and not expected.keys) or (kind == "rollback" and not expected.marks):
         kind = "add"
     if kind == "again":
         key = chance.choice(list(expected.keys))
@@ -261,6 +289,8 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
         return {"op": kind, "name": f"{kind} {chance.getrandbits(32)}"}
     if kind in _STATES:
         return {"op": kind, "id": chance.choice(some)}
+    if kind == "rollback":
+        return {"op": kind, "to": chance.choice(expected.marks)[0], "space": chance.choice(SPACES), "marks": expected.marks}
     if kind == "govern":
         policy = {"sensitivity": chance.choice(["health", "money"]), "priority": float(chance.randrange(1, 9))}
         return {"op": kind, "id": chance.choice(some), "policy": policy}
@@ -287,11 +317,12 @@ def perform(memory: Memory, operation: Operation, folder: Path) -> Any:
     if kind == "reindex":
         return memory.reindex()
     if kind in _STATES:
-        memory._store.lifecycle.change([Transition(operation["id"], _STATES[kind], "for a test")])
-        return None
+        return str(getattr(memory.lifecycle, kind)(operation["id"]).state)
     if kind == "govern":
-        memory._store.lifecycle.govern(operation["id"], Policy.from_json(operation["policy"]))
-        return None
+        return memory.lifecycle.govern(operation["id"], **operation["policy"]).version
+    if kind == "rollback":
+        memory.rollback(operation["to"], space=operation["space"])
+        return {one: seen.to_json() for one, seen in image_of(memory).items()}
     return str(getattr(memory, kind)(folder / operation["name"]))
 
 
@@ -321,6 +352,9 @@ def left_by(operation: Operation, before: Expected, image: Image) -> str:
         assert all(seen.parents and {*seen.parents} <= {*before.cubes} for seen in new.values())
         after.cubes |= new
         what = "part"
+    elif kind == "rollback":
+        check_rollback(before.cubes, operation, image)
+        return "all"
     else:
         after.apply(operation, None)
         what = "all"
@@ -338,7 +372,7 @@ def repeat(memory: Memory, operation: Operation, expected: Expected, folder: Pat
     except (UnknownCubeError, TransitionError):  # done already, as its caller then learns
         assert operation["op"] == "forget" or operation["op"] in _STATES, operation
         result = None
-    if operation["op"] == "pair":
+    if operation["op"] == "pair":  # what the first try made belongs to it
         result = {one: seen.to_json() for one, seen in image_of(memory).items() if one not in expected.cubes}
     expected.apply(operation, result)
 

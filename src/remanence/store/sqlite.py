@@ -15,7 +15,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
+from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, StoreError
 from remanence.policies import Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
