@@ -66,6 +66,39 @@ def _no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home folder of the tests: nothing is written into the user's, such as a signing key."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["HOME"]
+    else:
+        os.environ["HOME"] = before
+
+
+class Clock:
+    """A clock that stands still until somebody turns it."""
+
+    def __init__(self, start: datetime) -> None:
+        self.time = start
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, **by: float) -> datetime:
+        """Go on by so many days, hours … Returns the new time."""
+        self.time += timedelta(**by)
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test turns; it starts with the year 2026."""
+    return Clock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
 @pytest.fixture
 def quick() -> Settings:
     """Settings without weights: instant, and the same everywhere."""
