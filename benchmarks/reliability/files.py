@@ -155,7 +155,10 @@ def tried(path: Path, before: dict[str, list[tuple[Any, ...]]], questions: Itera
         return f"refused: {type(error).__name__}", []
     if noticed:
         return "found by verify", []
-    after = content(path)
+    try:
+        after = content(path)
+    except UnicodeDecodeError:  # the name of a column
+        return "unnoticed", ["sqlite_master"]
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
     return ("without effect" if not changed else "unnoticed"), changed
 
