@@ -16,7 +16,7 @@ from remanence.errors import InputError, NoModelError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Clock, Trust, utc_now
-from remanence.rooms import Rooms
+from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.stats import Stats
 from remanence.store.protocol import Checked, Store
@@ -86,7 +86,7 @@ class Memory:
         )
         self._gate = Gate(self._store, None)
         self._profile = profile
-        self._rooms = Rooms(self._store, self.settings, profile, model)
+        self._rooms = Rooms(self._store, self.settings, profile, model, Upkeep(_care, _sign))
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -534,3 +534,17 @@ class Memory:
     @property
     def _recall(self) -> Recall:
         return self._rooms.recall
+
+
+def _care(rooms: Rooms) -> None:
+    from remanence.lifecycle import care
+
+    care(rooms)
+    _sign(rooms)
+
+
+def _sign(rooms: Rooms) -> None:
+    """Sign a checkpoint where one is due."""
+    from remanence.auditing import keep_up
+
+    keep_up(rooms)

@@ -23,6 +23,7 @@ from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.imported import imported
+from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
@@ -42,6 +43,7 @@ class SQLiteStore:
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
         self.timeline = Timeline(self._connections)
+        self.ledger = Ledger(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
