@@ -2,12 +2,11 @@
 
 python benchmarks/reliability/tamper.py [--entries 40] [--out tamper.json]
 
-The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries after the last one. It is
-edited in two forms: the export for an auditor, and the values in the store's own tables.
+The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries
+after the last one. It is edited in two forms: the export for an auditor, and the values in the store's own tables.
 
-- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on from
-  there; it stops at the first problem.
-  No key is expected, so that a signature has to give each edit away.
+- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on
+  from there to the first problem. No key is expected, so that a signature has to give each edit away.
 - Whole: each byte becomes one other, chosen by the seed, in a real file, which is then examined from the beginning, as a user would.
 - Forged: what somebody does who knows the format. All hashes are computed anew after the edit; the checkpoints are kept, signed anew with
   another key while the right one is expected, or signed anew with the right key while an anchor lies elsewhere.
