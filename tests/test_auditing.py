@@ -15,13 +15,11 @@ import pytest
 
 from remanence import Memory
 from remanence.auditing import due, keep_up, verify_export
-from remanence.cubes import State
 from remanence.errors import AuditError, InputError, KeyMissingError, StoreClosedError, StoreError, UnreadableFileError
 from remanence.governance.audit import UNPINNED, from_json, holds, to_json
 from remanence.governance.signing import SigningKey, public_pem
 from remanence.settings import Settings
 from remanence.store.journal import GENESIS, Entry
-from remanence.store.protocol import Transition
 
 FILES = Path(__file__).parent / "store" / "files"
 
@@ -245,7 +243,7 @@ def test_forgetting_breaks_nothing(lived, path):
 
 def test_care_and_states_are_on_the_chain_too(lived):
     cube_id = lived.add("Keep me as I am.")[0]
-    lived._store.lifecycle.change([Transition(cube_id, State.FROZEN, "a test")])
+    lived.lifecycle.freeze(cube_id, reason="a test")
     lived.reindex()
     lived.audit.checkpoint()
     found = lived.audit.verify()
