@@ -468,3 +468,32 @@ def test_an_import_exports_to_the_same_bytes_and_knows_its_embedder(opened, tmp_
 def test_an_unknown_space_is_an_error(opened):
     with pytest.raises(UnknownSpaceError):
         opened().recall("anything", space="nowhere")
+
+
+def test_corrected_and_put_away_before_the_index_looked(followed, opened):
+    memory, ids = followed
+    memory.recall("apple")
+    memory.correct(ids[0], "red cherry")
+    memory.lifecycle.archive(ids[0])
+    assert ranked(memory, "red apple cherry") == ranked(opened(), "red apple cherry")
+    assert "red" not in str(ranked(memory, "red"))
+
+
+def test_put_away_and_brought_back_into_the_middle_of_a_conversation(followed, opened):
+    memory, ids = followed
+    memory.recall("apple")
+    memory.lifecycle.archive(ids[1])
+    memory.recall("apple")
+    memory.lifecycle.restore(ids[1])
+    assert ranked(memory, "grass sky") == ranked(opened(), "grass sky")
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_known_at_after_two_corrections(followed, opened, looked):
+    memory, ids = followed
+    between = memory.correct(ids[0], "red cherry").recorded_at
+    if looked:
+        memory.recall("apple")
+    memory.correct(ids[0], "red plum")
+    for one in (memory, opened()):
+        assert [hit.cube.text for hit in one.recall("red", k=1, known_at=between)] == ["red cherry"]
