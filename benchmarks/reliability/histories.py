@@ -31,7 +31,7 @@ import report
 
 from remanence import Memory
 from remanence.cubes import MemCube
-from remanence.errors import UnknownCubeError
+from remanence.errors import UnknownCubeError, UnknownSpaceError
 from remanence.settings import Settings
 
 SETTINGS = Settings(embedder="hashing", busy_timeout=120, durability="normal")
@@ -76,6 +76,7 @@ class Event:
     @classmethod
     def of(cls, line: str) -> Event:
         process, begin, end, op, space, asked, seen, gone, whole = json.loads(line)
+        asked = Version(*asked) if op == "recall" and asked is not None else asked
         return cls(process, begin, end, op, space, asked, tuple(Version(*one) for one in seen), tuple(gone), whole)
 
 
@@ -156,7 +157,10 @@ class Worker:
         return one, [_seen(hit.cube) for hit in self.memory.recall(one.text, space=space, k=5)], (), False
 
     def _list(self, space: str) -> Any:
-        return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        try:
+            return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        except UnknownSpaceError:
+            return None, (), (), True
 
     def _forget(self, space: str) -> Any:
         some = sorted({self._pick(space) for _ in range(3)})
@@ -262,18 +266,16 @@ def _updates(cube_id: str, life: _Life, final: Sequence[Version]) -> Found:
 def _order(cube_id: str, life: _Life) -> Found:
     """In real time: nobody sees an older version than somebody saw or wrote before he asked, nor one that nobody has begun to write."""
     ended = sorted(life.sights, key=lambda sight: sight[0].end)
-    at, newest, by = 0, 0, -1
+    at, newest, own = 0, 0, Counter[int]()
     for event, version in sorted(life.sights, key=lambda sight: sight[0].begin):
         while at < len(ended) and ended[at][0].end < event.begin:
-            if ended[at][1] > newest:
-                newest, by = ended[at][1], ended[at][0].process
+            seen, process = ended[at][1], ended[at][0].process
+            newest, own[process] = max(newest, seen), max(own[process], seen)
             at += 1
         if version < newest:
-            kind = "backwards" if by == event.process else "stale read"
-            yield (
-                kind,
-                f"process {event.process} saw version {version} of {cube_id} after process {by} had seen {newest}",
-            )
+            kind = "backwards" if version < own[event.process] else "stale read"
+            what = f"version {version} of {cube_id} after {newest} had been seen or written"
+            yield kind, f"process {event.process} saw {what}"
         if event.op not in WRITES and all(writer.begin > event.end for writer in life.writes.get(version, [])):
             kind = "read from the future" if life.writes.get(version) else "unknown writer"
             yield kind, f"process {event.process} saw version {version} of {cube_id}"
@@ -346,7 +348,7 @@ def _recalled(events: Sequence[Event], lives: Mapping[str, _Life]) -> Found:
     """Who asks with the words of a memory is shown it, unless it was corrected or forgotten meanwhile."""
     for event in events:
         if event.op == "recall" and event.asked is not None:
-            wanted = Version(*event.asked)
+            wanted: Version = event.asked
             life = lives[wanted.id]
             changed = any(
                 writer.begin < event.end for version, writers in life.writes.items() if version > wanted.version for writer in writers
