@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-
 WORDS = ("b", 1, "b1", "north")
 
 
