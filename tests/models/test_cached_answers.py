@@ -25,8 +25,9 @@ class Kept:
     def __init__(self):
         self.rows: dict[tuple[str, bytes], tuple[str, tuple[str, ...]]] = {}
 
-    def reply(self, space, key):
-        return self.rows.get((space, key), (None, ()))[0]
+    def reply(self, space, key, shown=None):
+        answer, sources = self.rows.get((space, key), (None, ()))
+        return answer if shown is None or set(sources) <= set(shown) else None
 
     def keep_reply(self, space, key, answer, sources):
         self.rows[space, key] = (answer, tuple(sources))
@@ -78,6 +79,13 @@ def test_data_and_logprobs_come_back_too(kept):
     assert second == replace(first, cost=Cost(cached=1))
     assert second.data == {"a": 1}
     assert second.logprobs == (TokenLogprob("x", -0.5),)
+
+
+def test_an_answer_is_given_only_to_prompts_that_show_all_that_it_was_made_from(kept):
+    model = CachedModel(ScriptedModel(["one", "two", "three"]), kept)
+    assert model.generate(ASK).text == "one"
+    assert model.generate(replace(ASK, sources=("c1",))).text == "two"  # as somebody who may not see c2
+    assert model.generate(replace(ASK, sources=("c1", "c2", "c3"))).text == "two"
 
 
 def test_spaces_never_share(kept):

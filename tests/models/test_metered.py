@@ -135,7 +135,7 @@ def test_a_stream_hands_on_its_completion():
 
 
 class Nowhere:
-    def reply(self, space, key):
+    def reply(self, space, key, shown=None):
         return '{"text": "kept", "logprobs": null}'
 
     def keep_reply(self, space, key, answer, sources):

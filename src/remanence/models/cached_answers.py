@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol, cast, runtime_checkable
@@ -22,8 +22,8 @@ WHOLE = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
 class Replies(Protocol):
     """Where answers are kept: the store, or a dict in a test."""
 
-    def reply(self, space: str, key: bytes) -> str | None:
-        """What was kept for this key in this space; None for nothing."""
+    def reply(self, space: str, key: bytes, shown: Collection[str] | None = None) -> str | None:
+        """What was kept for this key in this space; None for nothing, and where it was made from a memory that is not in `shown`."""
         ...
 
     def keep_reply(self, space: str, key: bytes, answer: str, sources: Sequence[str]) -> None:
@@ -85,7 +85,8 @@ class CachedModel:
         """The answer that is kept; None where there is none, or it is not, or no longer, what the schema wants."""
         if prompt.temperature:
             return None
-        answer = self._replies.reply(prompt.space, prompt_key(self.name, prompt))
+        # Nobody is given what was made from memories that his own prompt does not show: he may not be allowed to see them.
+        answer = self._replies.reply(prompt.space, prompt_key(self.name, prompt), prompt.sources)
         if answer is None:
             return None
         try:
