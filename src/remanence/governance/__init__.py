@@ -1,1 +1,1 @@
-"""Who may do what, and what stands above a single question: access, standing instructions."""
+"""Who may do what, how far a memory is believed, and the proof of what was done."""
