@@ -110,7 +110,7 @@ def test_an_outdated_memory_is_left_out_however_many_stand_before_the_current_on
 
 def test_an_answer_that_cannot_be_kept_is_given_all_the_same():
     class Busy:
-        def reply(self, space, key, shown=None):
+        def reply(self, space, key):
             return None
 
         def keep_reply(self, space, key, answer, sources):

@@ -21,7 +21,7 @@ from remanence.write.messages import name
 from remanence.write.pipeline import new_id
 
 if TYPE_CHECKING:
-    from remanence.store.sqlite import SQLiteStore
+    from remanence.store.protocol import Store
 
 _MOST_LINES = 10_000
 
@@ -239,7 +239,7 @@ class Access:
         return {key: value for key, value in given.items() if value is not None}
 
     @property
-    def _store(self) -> SQLiteStore:
+    def _store(self) -> Store:
         return self._rooms.store
 
 

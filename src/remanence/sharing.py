@@ -19,7 +19,7 @@ from remanence.store.shares import METHOD, Original, Shared
 from remanence.write.pipeline import new_id
 
 if TYPE_CHECKING:
-    from remanence.store.sqlite import SQLiteStore
+    from remanence.store.protocol import Store
 
 _BY = "share"
 
@@ -39,7 +39,7 @@ class Synced:
         return Synced(self.made + other.made, self.governed + other.governed, self.ended + other.ended)
 
 
-def sync(store: SQLiteStore) -> Synced:
+def sync(store: Store) -> Synced:
     """Bring all shares up to date with what changed in their sources since the last time; next to nothing where nothing did."""
     shares = store.grants.shares
     if not shares.any():
@@ -72,7 +72,7 @@ def covers(shared: Shared, cube: MemCube) -> bool:
     )  # fmt: skip
 
 
-def end(store: SQLiteStore, shared: Shared) -> list[str]:
+def end(store: Store, shared: Shared) -> list[str]:
     """Erase the copies of a share that is no more, unless another share covers their originals. Returns their ids."""
     others = [one for one in store.grants.shares.listed() if _beside(one, shared) and one.id != shared.id]
     ids = store.grants.shares.all_copies(shared.source, shared.target)
@@ -94,7 +94,7 @@ def _beside(one: Shared, other: Shared) -> bool:
     return (one.source, one.target) == (other.source, other.target)
 
 
-def _follow(store: SQLiteStore, shared: Shared, beside: Sequence[Shared], ids: Sequence[str]) -> Synced:
+def _follow(store: Store, shared: Shared, beside: Sequence[Shared], ids: Sequence[str]) -> Synced:
     """Make what is missing of some originals, and end what is too much."""
     originals = {one.cube.id: one for one in store.grants.shares.originals(shared.source, ids)}
     copies = store.grants.shares.copies(shared.target, ids)
@@ -132,7 +132,7 @@ def _policy_of(original: MemCube) -> Policy:
     return replace(original.policy, trust=original.trust)
 
 
-def _copy(store: SQLiteStore, original: Original, target: str, earlier: int) -> Draft:
+def _copy(store: Store, original: Original, target: str, earlier: int) -> Draft:
     cube = original.cube
     origin = replace(cube.provenance, method=METHOD, derived_from=(cube.id,))
     copy = replace(

@@ -17,7 +17,7 @@ from remanence.store.grants import EVERYWHERE, Granted
 from remanence.store.rows import unknown
 
 if TYPE_CHECKING:
-    from remanence.store.sqlite import SQLiteStore
+    from remanence.store.protocol import Store
 
 OWNER = "owner"
 """What the log calls the owner of the file; no principal may have this name."""
@@ -94,7 +94,7 @@ SHOWING = frozenset({
 class Gate:
     """Decides what one caller may do, and logs what was asked for."""
 
-    def __init__(self, store: SQLiteStore, principal: str | None, log: str = "principals") -> None:
+    def __init__(self, store: Store, principal: str | None, log: str = "principals") -> None:
         """`principal` None is the owner of the file, who may do everything. `log` is `Settings.access_log`."""
         self._store, self.principal = store, principal
         self._logging = log == "all" or (log == "principals" and principal is not None)

@@ -17,9 +17,9 @@ from remanence.recall.view import NOBODY, Mask, View
 def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     """True for the slots in scope, shape (len(view),). `meta_seqs` are the versions whose `meta` matches, if that was asked."""
     mask = _held(view, query)
-    if query.clearance is not None and view.wards:
-        open_to = [code for code, ward in view.wards.items() if query.clearance.admits(*ward)]
-        mask &= (view.ward == NOBODY) | np.isin(view.ward, open_to)
+    seen = view.open_to(query.clearance)
+    if seen is not None:
+        mask &= seen
     for name in ("user", "agent", "session"):
         value = getattr(query.scope, name)
         if value is not None:

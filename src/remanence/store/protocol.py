@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from remanence.cubes import Extraction, MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.language.slots import Stated
-from remanence.policies import Policy
+from remanence.policies import Clearance, Policy
+
+if TYPE_CHECKING:
+    from remanence.store.grants import Grants
 
 
 class IndexRow(NamedTuple):
@@ -183,11 +186,13 @@ class DerivedStore(Protocol):
         """Whether the space holds a current question–answer pair."""
         ...
 
-    def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
+    def claims(
+        self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None
+    ) -> list[Stated]:
         """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
 
-    def claims_beside(self, space: str, cube_ids: Sequence[str]) -> list[Stated]:
+    def claims_beside(self, space: str, cube_ids: Sequence[str], clearance: Clearance | None = None) -> list[Stated]:
         """What current versions state about the same subjects and relations as these memories do."""
         ...
 
@@ -245,7 +250,10 @@ class LifecycleStore(Protocol):
 
 
 class Store(Protocol):
-    """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot."""
+    """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot.
+
+    A `clearance` leaves out what its holder may not see, inside the query; None leaves out nothing.
+    """
 
     @property
     def location(self) -> str:
@@ -260,6 +268,11 @@ class Store(Protocol):
     @property
     def lifecycle(self) -> LifecycleStore:
         """The states of the cubes, and how they are governed."""
+        ...
+
+    @property
+    def grants(self) -> Grants:
+        """Who may do what, shares, and the access log."""
         ...
 
     def clock(self) -> datetime:
@@ -312,27 +325,33 @@ class Store(Protocol):
         """Those traces that can still be read from the store's bytes and are not part of a living cube."""
         ...
 
-    def get(self, cube_id: str, space: str | None = None) -> MemCube:
+    def get(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> MemCube:
         """The current version; UnknownCubeError if there is none (in that space)."""
         ...
 
-    def versions(self, cube_id: str, space: str | None = None) -> list[MemCube]:
+    def versions(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> list[MemCube]:
         """All versions, oldest first; UnknownCubeError if there are none."""
         ...
 
-    def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
-        """Current cubes of a space in the order of writing."""
+    def page(
+        self, space: str, limit: int, after: str | None, filters: Mapping[str, str], clearance: Clearance | None = None
+    ) -> Page:
+        """Current cubes of a space in the order of writing, and how many among them were withheld."""
         ...
 
-    def beside(self, cube: MemCube) -> list[MemCube]:
+    def standing(self, space: str, filters: Mapping[str, str], clearance: Clearance | None = None) -> list[MemCube]:
+        """Current standing instructions of a space that are for everyone, or for the user, agent and session of the filters."""
+        ...
+
+    def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
         """The current cubes said just before and just after one in its session; none outside a session."""
         ...
 
-    def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
+    def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         """Versions by number."""
         ...
 
-    def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
+    def matching(self, space: str, meta: Mapping[str, Any], clearance: Clearance | None = None) -> list[int]:
         """Numbers of the versions whose `meta` has all these values."""
         ...
 

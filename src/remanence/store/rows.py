@@ -160,8 +160,8 @@ def earlier(given_to: str | None, moment: datetime) -> datetime:
     return given if given is not None and posix(given) < posix(moment) else moment
 
 
-def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
-    """The current cubes just before and just after one in its session."""
+def beside(connection: sqlite3.Connection, cube: MemCube, seen: str = "", values: tuple[str, ...] = ()) -> list[MemCube]:
+    """The current cubes just before and just after one in its session, among those that pass the condition `seen`."""
     if cube.scope.session is None:
         return []
     found: list[MemCube] = []
@@ -169,8 +169,8 @@ def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
         row = connection.execute(
             f"SELECT {CUBE} FROM {CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.derived_from = '[]' "
             "AND c.session = ? AND c.user IS ? AND c.agent IS ? "
-            f"AND c.root {sign} (SELECT root FROM cubes WHERE id = ? LIMIT 1) ORDER BY c.root {order} LIMIT 1",
-            (cube.scope.space, cube.scope.session, cube.scope.user, cube.scope.agent, cube.id),
+            f"AND c.root {sign} (SELECT root FROM cubes WHERE id = ? LIMIT 1){seen} ORDER BY c.root {order} LIMIT 1",
+            (cube.scope.space, cube.scope.session, cube.scope.user, cube.scope.agent, cube.id, *values),
         ).fetchone()
         found += [] if row is None else [cube_of(row)]
     return found

@@ -17,12 +17,14 @@ from typing import Any
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
-from remanence.policies import Clock, utc_now
+from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
+from remanence.store.cleared import cleared, withheld
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
+from remanence.store.grants import Grants
 from remanence.store.lifecycle import Lifecycle, end, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
@@ -39,6 +41,7 @@ class SQLiteStore:
         self.clock = clock
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
+        self.grants = Grants(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -213,58 +216,81 @@ class SQLiteStore:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def get(self, cube_id: str, space: str | None = None) -> MemCube:
-        return self.versions(cube_id, space)[-1]
+    def get(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> MemCube:
+        return self.versions(cube_id, space, clearance)[-1]
 
-    def versions(self, cube_id: str, space: str | None = None) -> list[MemCube]:
+    def versions(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> list[MemCube]:
+        seen, values = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
-                (cube_id, space, space),
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?){seen} ORDER BY c.version",
+                (cube_id, space, space, *values),
             ).fetchall()
         if not found:
             raise rows.unknown(cube_id)
         return [rows.cube_of(row) for row in found]
 
-    def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
-        conditions = "".join(
-            f" AND c.{name} = ?" for name in filters
-        )  # names come from Memory.list, never from outside
+    def page(
+        self, space: str, limit: int, after: str | None, filters: Mapping[str, str], clearance: Clearance | None = None
+    ) -> Page:
+        # Names come from Memory.list, never from outside.
+        scope = "".join(f" AND c.{name} = ?" for name in filters)
+        within = f"FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.root > ?{scope}"
+        asked, (seen, values) = (space, rows.cursor(after), *filters.values()), cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.root, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL "
-                f"AND c.root > ?{conditions} ORDER BY c.root LIMIT ?",
-                (space, rows.cursor(after), *filters.values(), limit + 1),
+                f"SELECT c.root, {rows.CUBE} {within}{seen} ORDER BY c.root LIMIT ?", (*asked, *values, limit + 1)
             ).fetchall()
-        more = len(found) > limit
-        return Page([rows.cube_of(row[1:]) for row in found[:limit]], str(found[limit - 1][0]) if more else None)
+            last = found[limit - 1][0] if len(found) > limit else None
+            kept_back = 0
+            if clearance is not None:
+                unseen, hidden = withheld(clearance)
+                count = f"SELECT count(*) {within}{unseen} AND (? IS NULL OR c.root <= ?)"
+                [(kept_back,)] = connection.execute(count, (*asked, *hidden, last, last))
+        page = Page([rows.cube_of(row[1:]) for row in found[:limit]], None if last is None else str(last))
+        page.withheld = kept_back
+        return page
 
-    def beside(self, cube: MemCube) -> list[MemCube]:
+    def standing(self, space: str, filters: Mapping[str, str], clearance: Clearance | None = None) -> list[MemCube]:
+        seen, values = cleared(clearance)
+        scope = "".join(f" AND (c.{name} IS NULL OR c.{name} = ?)" for name in filters)
         with self._connections.read() as connection:
-            return rows.beside(connection, cube)
+            found = connection.execute(
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.space = (SELECT number FROM spaces WHERE name = ?) AND "
+                "c.standing IS NOT NULL AND c.superseded_at IS NULL AND c.kind IN ('procedure', 'preference')"
+                f"{scope}{seen} ORDER BY c.root",
+                (space, *filters.values(), *values),
+            ).fetchall()
+        return [rows.cube_of(row) for row in found]
 
-    def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
+    def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
+        with self._connections.read() as connection:
+            return rows.beside(connection, cube, *cleared(clearance))
+
+    def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         found: dict[int, MemCube] = {}
+        seen, values = cleared(clearance)
         with self._connections.read() as connection:
             for at in range(0, len(seqs), _MANY):
                 some = seqs[at : at + _MANY]
                 holes = ", ".join("?" * len(some))
                 for row in connection.execute(
-                    f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.seq IN ({holes})",
-                    (space, *some),
+                    f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.seq IN ({holes}){seen}",
+                    (space, *some, *values),
                 ):
                     found[row[0]] = rows.cube_of(row[1:])
         return found
 
-    def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
+    def matching(self, space: str, meta: Mapping[str, Any], clearance: Clearance | None = None) -> list[int]:
         conditions, values = "", list[Any]()
         for name, value in meta.items():
             kinds = rows.JSON_TYPES[type(value)]
             conditions += f" AND EXISTS (SELECT 1 FROM json_each(c.meta) e WHERE e.key = ? AND e.type IN ({kinds}) AND e.value IS ?)"
             values += [name, value]
+        seen, own = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions} ORDER BY c.seq", (space, *values)
+                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions}{seen} ORDER BY c.seq", (space, *values, *own)
             ).fetchall()
         return [row[0] for row in found]
 
