@@ -258,7 +258,9 @@ CALLS: dict[str, Call] = {
     "spaces": lambda w, m, s, r: m.spaces(),
     "stats": lambda w, m, s, r: m.stats(),
     "export": _exported,
-    "log": lambda w, m, s, r: m.access.log(space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50),
+    "log": lambda w, m, s, r: m.access.log(
+        space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50
+    ),
     "grants": lambda w, m, s, r: m.access.grants(space=r.choice((s, None))),
     "shares": lambda w, m, s, r: m.access.shares(space=r.choice((s, None))),
     "add": lambda w, m, s, r: m.add(w.memory.get(_any_id(w, r)).text, space=s),
@@ -315,7 +317,10 @@ def fuzz(world: World, calls: int, rng: random.Random, only: str | None = None) 
             result = CALLS[name](world, world.acting(principal), space, rng)
         except RemanenceError as error:
             refused[name] += 1
-            result = ["", type(error).__name__ if isinstance(error, NotFoundError) else str(error)]  # the caller's own id aside
+            result = [
+                "",
+                type(error).__name__ if isinstance(error, NotFoundError) else str(error),
+            ]  # the caller's own id aside
         if name == "add" and isinstance(result, list):
             result = ["", getattr(result, "new", 0)]
         returned[name] += bool(_WORD.search(json.dumps(plain(result))))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from remanence.arguments import count, identity, kind_set, optional_space
 from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, State
 from remanence.errors import FrozenError, InputError, UnknownCubeError
-from remanence.governance.access import OWNER, Gate, Operation, Role, joined
+from remanence.governance.access import Gate, Operation, Role, joined, principal_name
 from remanence.policies import Policy
 from remanence.rooms import Rooms
 from remanence.sharing import Synced, end, sync
 from remanence.store.grants import EVERYWHERE, Granted, Log, moment
+from remanence.store.rows import shared as shared_copy
 from remanence.store.shares import METHOD, Shared
 from remanence.write.messages import moment as when
 from remanence.write.messages import name
@@ -50,7 +51,12 @@ class Access:
         where = _space(space)
         self._gate.check(Operation.GRANT, _scope(where))
         granted = Granted(
-            where, principal_name(principal), _role(role).value, _labels(labels), moment(self._store.clock()), self._gate.name
+            where,
+            principal_name(principal),
+            _role(role).value,
+            _labels(labels),
+            moment(self._store.clock()),
+            self._gate.name,
         )
         self._store.grants.grant(granted)
         return granted
@@ -67,7 +73,10 @@ class Access:
         if where is not None:
             self._gate.check(Operation.LOG, _scope(where))
         found = self._store.grants.listed(where, who)
-        return [one for one in found if self._gate.allows(Operation.LOG, _scope(one.space))]
+        if where is not None:
+            return found
+        mine = {*self._gate.among(Operation.LOG, dict.fromkeys(one.space for one in found if one.space != EVERYWHERE))}
+        return [one for one in found if one.space in mine or self._gate.allows(Operation.LOG, None)]
 
     def log(
         self, *, since: datetime | str | None = None, until: datetime | str | None = None, principal: str | None = None,
@@ -121,7 +130,7 @@ class Access:
     def _govern(self, cube_id: str | MemCube, space: str | None, change: Callable[[Policy], Policy]) -> MemCube:
         where, _ = self._gate.locate(Operation.GOVERN, identity(cube_id), optional_space(space))
         cube = self._store.get(identity(cube_id), where)
-        refuse_copy(cube, "labelled")
+        _refuse_copy(cube)
         own = {cube.id: change(cube.policy)}
         wanted = {**own, **self._following(cube, own)}
         # When something is closed, what was made from it is closed first; when it is opened, last.
@@ -186,13 +195,19 @@ class Access:
         else:
             where, _ = self._gate.locate(Operation.SHARE, identity(cube_id), optional_space(space))
             cube = self._store.get(identity(cube_id), where)
-            refuse_copy(cube, "shared onward")
+            _refuse_copy(cube)
             origin, view = cube.scope.space, None
         if target == origin:
             raise InputError(f"{target!r} is the space that is shared.", "Name another space.")
         self._gate.check(Operation.ADD, target)
         shared = Shared(
-            new_id(), origin, target, None if cube_id is None else identity(cube_id), view, moment(self._store.clock()), self._gate.name
+            new_id(),
+            origin,
+            target,
+            None if cube_id is None else identity(cube_id),
+            view,
+            moment(self._store.clock()),
+            self._gate.name,
         )
         self._store.grants.shares.add(shared)
         sync(self._store)
@@ -207,21 +222,24 @@ class Access:
             There is no such share, or the caller owns neither space.
         """
         known = next((one for one in self._store.grants.shares.listed() if one.id == share_id), None)
-        if known is None or not self._gate.among(Operation.SHARE, (known.source, known.target)):
+        if known is None or not (mine := self._owned(known)):
             raise UnknownCubeError(f"There is no share {share_id!r}.", "List them: memory.access.shares().")
-        mine = self._gate.among(Operation.SHARE, (known.source, known.target))[0]
-        self._gate.check(Operation.SHARE, mine)
+        self._gate.check(Operation.SHARE, mine[0])
         self._store.grants.shares.drop(share_id)
         return end(self._store, known)
 
     def shares(self, *, space: str | None = None) -> Sequence[Shared]:
         """The shares from or to a space, or all: those of spaces that the caller owns."""
         where = optional_space(space)
-        return [
-            one
-            for one in self._store.grants.shares.listed()
-            if where in {None, one.source, one.target} and self._gate.among(Operation.SHARE, (one.source, one.target))
-        ]
+        found = [one for one in self._store.grants.shares.listed() if where in {None, one.source, one.target}]
+        mine = {
+            *self._gate.among(Operation.SHARE, {one: None for share in found for one in (share.source, share.target)})
+        }
+        return [one for one in found if {one.source, one.target} & mine]
+
+    def _owned(self, shared: Shared) -> list[str]:
+        """Those of its two spaces that the caller owns."""
+        return [space for space in (shared.source, shared.target) if self._gate.allows(Operation.SHARE, space)]
 
     def sync(self) -> Synced:
         """Bring all shares up to date. Writes do so by themselves; this is for the maintenance job, after another process wrote."""
@@ -243,21 +261,10 @@ class Access:
         return self._rooms.store
 
 
-def refuse_copy(cube: MemCube, what: str) -> None:
+def _refuse_copy(cube: MemCube) -> None:
     """InputError if a memory is a copy that a share put into its space."""
     if cube.provenance.method == METHOD:
-        raise InputError(
-            f"The memory {cube.id} is shared from another space and cannot be {what} here.",
-            "Change the original in its own space, or end the share.",
-        )
-
-
-def principal_name(given: object) -> str:
-    """A principal's name, checked; the owner of the file has a name of its own."""
-    checked = name(given, "principal")
-    if not checked or checked == OWNER:
-        raise InputError(f"{given!r} is not a name for a principal.", 'Use another one than "owner", and not an empty one.')
-    return checked
+        raise shared_copy(cube.id)
 
 
 def _space(given: object) -> str:

@@ -199,7 +199,15 @@ def test_streams_of_foreign_models_are_checked_before_they_are_kept(kept):
 
 @pytest.mark.parametrize(
     "rubbish",
-    ["", "text", "[]", "{}", '{"text": 7, "logprobs": null, "sources": []}', '{"text": "a", "logprobs": [7]}', "[" * 100_000],
+    [
+        "",
+        "text",
+        "[]",
+        "{}",
+        '{"text": 7, "logprobs": null, "sources": []}',
+        '{"text": "a", "logprobs": [7]}',
+        "[" * 100_000,
+    ],
 )
 def test_what_cannot_be_read_is_asked_for_again_and_replaced(kept, rubbish):
     kept.keep_reply("studio", prompt_key("scripted", ASK), rubbish, ())
@@ -211,7 +219,9 @@ def test_what_cannot_be_read_is_asked_for_again_and_replaced(kept, rubbish):
 
 def test_a_kept_answer_that_does_not_fit_is_asked_for_again(kept):
     prompt = replace(ASK, schema=SCHEMA)
-    kept.keep_reply("studio", prompt_key("scripted", prompt), '{"text": "no JSON", "logprobs": null, "sources": []}', ())
+    kept.keep_reply(
+        "studio", prompt_key("scripted", prompt), '{"text": "no JSON", "logprobs": null, "sources": []}', ()
+    )
     model = CachedModel(ScriptedModel(['{"a": 1}']), kept)
     assert model.generate(prompt).data == {"a": 1}
     assert model.generate(prompt).cost.cached == 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from remanence.errors import AccessDeniedError
+from remanence.errors import AccessDeniedError, InputError
 from remanence.policies import Clearance, Policy
 from remanence.store.grants import EVERYWHERE, Granted
 from remanence.store.rows import unknown
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OWNER = "owner"
 """What the log calls the owner of the file; no principal may have this name."""
+_LONGEST = 512
 
 
 class Role(StrEnum):
@@ -85,10 +86,11 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
     }),
 }  # fmt: skip
 """What each role may do. Content is for owners, writers and readers; an auditor sees none."""
-SHOWING = frozenset({
+TOLD = frozenset({
     Operation.RECALL, Operation.ASK, Operation.GET, Operation.LIST, Operation.HISTORY, Operation.CONFLICTS, Operation.DIFF,
+    Operation.ADD, Operation.INGEST,
 })  # fmt: skip
-"""Operations that return memories: they are logged with what they returned, by `Gate.told`, before it is handed out."""
+"""Operations that are logged with the ids that they return, by `Gate.told`, before these are handed out."""
 
 
 class Gate:
@@ -96,7 +98,7 @@ class Gate:
 
     def __init__(self, store: Store, principal: str | None, log: str = "principals") -> None:
         """`principal` None is the owner of the file, who may do everything. `log` is `Settings.access_log`."""
-        self._store, self.principal = store, principal
+        self._store, self.principal, self._log = store, principal, log
         self._logging = log == "all" or (log == "principals" and principal is not None)
 
     @property
@@ -107,7 +109,7 @@ class Gate:
     def check(self, operation: Operation, space: str | None, cubes: Sequence[str] = ()) -> Clearance | None:
         """Let an operation on a space pass, or on the whole store where it is None. Returns what the caller may see of it.
 
-        None is everything. What does not return memories is logged here, `SHOWING` by `told`.
+        None is everything. What does not return memories is logged here, `TOLD` by `told`.
 
         Raises
         ------
@@ -115,14 +117,14 @@ class Gate:
             The caller has no right to it, whether or not the space exists.
         """
         if self.principal is None:
-            if self._logging and operation not in SHOWING:
+            if self._logging and operation not in TOLD:
                 self._record(operation, space, cubes, 0, allowed=True)
             return None
         held = self._held(space)
         if not _allows(held, operation):
             self._record(operation, space, (), 0, allowed=False)
             raise self._denied(operation, space)
-        if operation not in SHOWING:
+        if operation not in TOLD:
             self._record(operation, space, cubes, 0, allowed=True)
         return self._clearance(held)
 
@@ -146,7 +148,7 @@ class Gate:
             The caller may see the memory, but may not do this to it.
         """
         if self.principal is None:
-            if self._logging and operation not in SHOWING:
+            if self._logging and operation not in TOLD:
                 self._record(operation, space, (cube_id,), 0, allowed=True)
             return space, None
         place = self._store.grants.place(cube_id)
@@ -161,7 +163,7 @@ class Gate:
         if not _allows(held, operation):
             self._record(operation, place.space, (cube_id,), 0, allowed=False)
             raise self._denied(operation, place.space)
-        if operation not in SHOWING:
+        if operation not in TOLD:
             self._record(operation, place.space, (cube_id,), 0, allowed=True)
         return place.space, clearance
 
@@ -169,12 +171,38 @@ class Gate:
         """What the caller may see of a space once an operation on it has passed; None is everything."""
         return None if self.principal is None else self._clearance(self._held(space))
 
+    def acting_as(self, principal: str) -> Gate:
+        """The gate of a principal. Only the owner of the file can have it.
+
+        Raises
+        ------
+        AccessDeniedError
+            A principal asks for it.
+        InputError
+            The name is empty, too long, or the owner's.
+        """
+        if self.principal is not None:
+            raise AccessDeniedError(f"{self.principal} cannot act as others.", "Ask the owner of the file.")
+        return Gate(self._store, principal_name(principal), self._log)
+
     def allows(self, operation: Operation, space: str | None) -> bool:
         """Whether `check` would let it pass. Nothing is logged: for what is only left out of a list."""
         return self.principal is None or _allows(self._held(space), operation)
 
     def among(self, operation: Operation, spaces: Iterable[str]) -> list[str]:
-        """Those spaces in which the caller may do something."""
+        """Those of some spaces in which the caller may do something; one line of the log for all.
+
+        Raises
+        ------
+        AccessDeniedError
+            The caller was granted nothing of the kind in any space.
+        """
+        if self.allows(operation, None):
+            self.check(operation, None)
+            return list(spaces)
+        if not any(_allows([one], operation) for one in self._store.grants.listed(None, self.principal)):
+            self.check(operation, None)  # raises
+        self._record(operation, None, (), 0, allowed=True)
         return [space for space in spaces if self.allows(operation, space)]
 
     def _held(self, space: str | None) -> list[Granted]:
@@ -191,7 +219,9 @@ class Gate:
         self, operation: Operation, space: str | None, cubes: Sequence[str], withheld: int, *, allowed: bool
     ) -> None:
         if self._logging:
-            self._store.grants.record(self._store.clock(), self.name, operation, space, cubes, withheld, allowed=allowed)
+            self._store.grants.record(
+                self._store.clock(), self.name, operation, space, cubes, withheld, allowed=allowed
+            )
 
     def _denied(self, operation: Operation, space: str | None) -> AccessDeniedError:
         where = "the whole store" if space is None else f"the space {space!r}"
@@ -204,6 +234,18 @@ class Gate:
 def _allows(held: Iterable[Granted], operation: Operation) -> bool:
     return any(operation in RIGHTS[Role(one.role)] for one in held)
 
+
+def principal_name(given: object) -> str:
+    """A principal's name, checked: text of at most 512 characters that is not the name of the owner of the file."""
+    if (
+        not isinstance(given, str)
+        or not given.strip()
+        or len(given) > _LONGEST
+        or given == OWNER
+        or not given.isprintable()
+    ):
+        raise InputError(f"{given!r} is not a name for a principal.", 'Use a short text, and another one than "owner".')
+    return given
 
 
 def joined(parents: Iterable[Policy]) -> tuple[str | None, tuple[str, ...]]:

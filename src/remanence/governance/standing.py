@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from remanence.cubes import MemCube, posix
+from remanence.cubes import Kind, MemCube, Scope, posix
 from remanence.language.tokens import folded, stems
-from remanence.policies import Trigger, Trust
+from remanence.policies import Clearance, Trigger, Trust
+from remanence.store.protocol import Store
 
 MOST = 16
 """Instructions that one question brings."""
@@ -33,7 +34,9 @@ def standing(found: Iterable[MemCube], question: str, now: datetime) -> Standing
     """
     asked = _Asked(question)
     fired = [
-        cube for cube in found if _holds(cube, now) and cube.policy.trigger is not None and _fires(cube.policy.trigger, asked)
+        cube
+        for cube in found
+        if _holds(cube, now) and cube.policy.trigger is not None and _fires(cube.policy.trigger, asked)
     ]
     fired.sort(key=lambda cube: (-cube.policy.priority, -posix(cube.recorded_at), cube.id))
     kept: list[MemCube] = []
@@ -43,6 +46,22 @@ def standing(found: Iterable[MemCube], question: str, now: datetime) -> Standing
             room -= len(cube.text)
             kept.append(cube)
     return Standing(tuple(kept), len(fired) - len(kept))
+
+
+def held(
+    store: Store, question: str, scope: Scope, clearance: Clearance | None, kinds: Collection[Kind] | None
+) -> tuple[tuple[MemCube, ...], tuple[str, ...]]:
+    """The instructions that a question brings up in a scope, and a note on those that did not fit.
+
+    An instruction without a user is for all users of the space; one of another user is for nobody else. So for agents and sessions.
+    """
+    filters = {name: value for name in ("user", "agent", "session") if (value := getattr(scope, name)) is not None}
+    some = store.standing(scope.space, filters, clearance)
+    if not some:
+        return (), ()
+    found = standing([cube for cube in some if kinds is None or cube.kind in kinds], question, store.clock())
+    note = f"{found.left_out} more standing instructions were brought up and did not fit."
+    return found.cubes, (note,) if found.left_out else ()
 
 
 def followed(cubes: Iterable[MemCube]) -> tuple[MemCube, ...]:

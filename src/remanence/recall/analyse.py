@@ -41,7 +41,9 @@ def analyse(query: Query, view: View) -> Asked:
         windows=dates.asked(query.question, query.as_of or query.now, view.span(seen)),
         when=dates.asks_when(query.question),
         latest=dates.asks_latest(query.question),
-        topics=view.topics.named(query.question, None if seen is None else frozenset(view.about[view.alive & seen].tolist())),
+        topics=view.topics.named(
+            query.question, None if seen is None else frozenset(view.about[view.alive & seen].tolist())
+        ),
     )
 
 

@@ -72,7 +72,9 @@ class Recall:
         view = self.view(query.scope.space)
         meta_seqs = self._store.matching(query.scope.space, query.meta, query.clearance) if query.meta else None
         mask = select(view, query, meta_seqs)
-        found = self._found(query, view, mask, embed) if mask.any() else Hits(notes=("No memory is within the filters.",))
+        found = (
+            self._found(query, view, mask, embed) if mask.any() else Hits(notes=("No memory is within the filters.",))
+        )
         found.withheld = self._withheld(query, view, mask)
         return found
 

@@ -145,9 +145,7 @@ class Derived:
             ).fetchone()
         return row is not None
 
-    def claims(
-        self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None
-    ) -> list[Stated]:
+    def claims(self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None) -> list[Stated]:
         with self._connections.read() as connection:
             return claimed.current(connection, space, seqs, clearance)
 

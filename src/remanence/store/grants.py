@@ -218,7 +218,9 @@ def grants_problems(connection: sqlite3.Connection, secret: bytes) -> Iterator[s
         last[subject] = (op, commitment)
     for granted in _read(connection, "", ()):
         said = last.pop(_subject(secret, granted), None)
-        yield _difference(f"the grant of {granted.principal} in {granted.space}", said, _commitment(secret, "grant", granted))
+        yield _difference(
+            f"the grant of {granted.principal} in {granted.space}", said, _commitment(secret, "grant", granted)
+        )
     for row in connection.execute(f"SELECT {COLUMNS} FROM shares ORDER BY id"):
         yield _difference(f"the share {row[0]}", last.pop(row[0], None), share_commitment(secret, row))
     for subject, (op, _) in last.items():

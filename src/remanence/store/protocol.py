@@ -186,9 +186,7 @@ class DerivedStore(Protocol):
         """Whether the space holds a current question–answer pair."""
         ...
 
-    def claims(
-        self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None
-    ) -> list[Stated]:
+    def claims(self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None) -> list[Stated]:
         """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
 
@@ -284,8 +282,9 @@ class Store(Protocol):
         ...
 
     def append(
-        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = ()
-    ) -> list[str]:
+        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = (),
+        clearance: Clearance | None = None,
+    ) -> list[str]:  # fmt: skip
         """Write drafts in one durable transaction; a draft whose mark is known by now is not written again.
 
         An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
@@ -298,7 +297,7 @@ class Store(Protocol):
         """The ids that this key stored before, None if it is new; IdempotencyConflictError on another request."""
         ...
 
-    def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
+    def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
         """Which of these marks the space already holds, and the id each belongs to."""
         ...
 
@@ -371,8 +370,8 @@ class Store(Protocol):
         """Names of all spaces."""
         ...
 
-    def counts(self) -> dict[str, int]:
-        """Sizes for `stats`: cubes, versions, spaces, entries, without_vector, bytes."""
+    def counts(self, spaces: Sequence[str] | None = None) -> dict[str, int]:
+        """Sizes for `stats`, of all spaces or of some: cubes, versions, spaces, entries, without_vector; and bytes of the file."""
         ...
 
     def sizes(self) -> dict[str, int]:

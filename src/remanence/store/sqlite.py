@@ -27,6 +27,7 @@ from remanence.store.erasure import erase, residue, scrub
 from remanence.store.grants import Grants
 from remanence.store.lifecycle import Lifecycle, end, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.shares import METHOD as SHARED
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -69,8 +70,9 @@ class SQLiteStore:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def append(
-        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = ()
-    ) -> list[str]:
+        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = (),
+        clearance: Clearance | None = None,
+    ) -> list[str]:  # fmt: skip
         ids: list[str] = []
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
@@ -80,7 +82,7 @@ class SQLiteStore:
                     ids.append(draft)
                     continue
                 space = self._space_for_writing(connection, draft.cube.scope.space)
-                known = self._known(connection, [draft.mark], space) if draft.mark else {}
+                known = self._known(connection, [draft.mark], space, clearance) if draft.mark else {}
                 if draft.mark in known:
                     ids.append(known[draft.mark])
                     continue
@@ -100,20 +102,22 @@ class SQLiteStore:
         with self._connections.read() as connection:
             return _replayed(connection, replay)
 
-    def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
+    def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
         with self._connections.read() as connection:
             number = _space_number(connection, space)
-            return {} if number is None else self._known(connection, marks, number)
+            return {} if number is None else self._known(connection, marks, number, clearance)
 
     def supersede(self, draft: Draft) -> bool:
         cube = draft.cube
         with self._connections.write() as connection:
             row = connection.execute(
-                "SELECT seq, root, space, version, superseded_at, state, given_to FROM cubes WHERE id = ? ORDER BY version DESC",
+                "SELECT seq, root, space, version, superseded_at, state, given_to, method FROM cubes WHERE id = ? ORDER BY version DESC",
                 (cube.id,),
             ).fetchone()
             if row is None:
                 raise rows.unknown(cube.id)
+            if row[7] == SHARED:
+                raise rows.shared(cube.id)
             if row[5] == State.FROZEN:
                 raise frozen(cube.id)
             if row[4]:
@@ -191,15 +195,18 @@ class SQLiteStore:
     # What was said at a known time, or stands in a document, stays said after its correction. A text without a time that
     # comes again after its correction is news.
     @staticmethod
-    def _known(connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int) -> dict[bytes, str]:
+    def _known(
+        connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int, clearance: Clearance | None
+    ) -> dict[bytes, str]:
         found: dict[bytes, str] = {}
+        seen, values = cleared(clearance)
         for at in range(0, len(marks), _MANY):
             some = marks[at : at + _MANY]
             holes = ", ".join("?" * len(some))
             found |= connection.execute(
-                f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ? AND "
+                f"SELECT mark, id FROM cubes c WHERE mark IN ({holes}) AND space = ?{seen} AND "
                 "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document') ORDER BY superseded_at IS NULL",
-                (*some, space),
+                (*some, space, *values),
             ).fetchall()
         return found
 
@@ -290,7 +297,8 @@ class SQLiteStore:
         seen, own = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions}{seen} ORDER BY c.seq", (space, *values, *own)
+                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions}{seen} ORDER BY c.seq",
+                (space, *values, *own),
             ).fetchall()
         return [row[0] for row in found]
 
@@ -317,17 +325,20 @@ class SQLiteStore:
         with self._connections.read() as connection:
             return [row[0] for row in connection.execute("SELECT name FROM spaces ORDER BY name")]
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, spaces: Sequence[str] | None = None) -> dict[str, int]:
+        mine = "space IN (SELECT number FROM spaces WHERE name IN (SELECT value FROM json_each(:spaces)))"
+        within = "1" if spaces is None else mine
         questions = {
-            "cubes": "SELECT count(*) FROM cubes WHERE superseded_at IS NULL",
-            "versions": "SELECT count(*) FROM cubes",
-            "spaces": "SELECT count(*) FROM spaces",
-            "entries": "SELECT count(*) FROM journal",
-            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL",
+            "cubes": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND {within}",
+            "versions": f"SELECT count(*) FROM cubes WHERE {within}",
+            "spaces": f"SELECT count(*) FROM spaces WHERE {within.replace('space IN', 'number IN')}",
+            "entries": f"SELECT count(*) FROM journal WHERE {within}",
+            "without_vector": f"SELECT count(*) FROM keys WHERE vector IS NULL AND {within}",
             "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         }
+        asked = {"spaces": json.dumps(spaces)}
         with self._connections.read() as connection:
-            return {name: connection.execute(sql).fetchone()[0] for name, sql in questions.items()}
+            return {name: connection.execute(sql, asked).fetchone()[0] for name, sql in questions.items()}
 
     def sizes(self) -> dict[str, int]:
         with self._connections.read() as connection:
