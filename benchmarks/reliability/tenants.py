@@ -30,10 +30,11 @@ from remanence import Memory, Settings
 from remanence.cubes import Cost, Extraction, Fact, Hits
 from remanence.errors import NotFoundError, RemanenceError
 from remanence.models.language import Completion
+from remanence.store.shares import Shared
 from remanence.write.extract import Extracted
 
 LABEL = "health"
-_WORD = re.compile(r"\b[qz]\d{5}x\b")
+_WORD = re.compile(r"\b[QZ]\d{5}x\b")
 _PEOPLE = ("Ana", "Bob", "Cid")
 
 
@@ -57,10 +58,15 @@ class World:
     """By word."""
     ids: dict[str, frozenset[str]] = field(default_factory=dict)
     """The words in each memory's text."""
+    homes: dict[str, str] = field(default_factory=dict)
+    """The space of each memory."""
     roles: dict[str, dict[str, tuple[str, frozenset[str]]]] = field(default_factory=dict)
     """By principal and space: the role, and the labels."""
     shown: set[tuple[str, str]] = field(default_factory=set)
     """Words that a share shows in another space."""
+    said: set[tuple[str, str]] = field(default_factory=set)
+    """Words that somebody wrote into a space himself, without a label."""
+    shares: list[Shared] = field(default_factory=list)
     views: dict[str, Memory] = field(default_factory=dict)
 
     def acting(self, principal: str) -> Memory:
@@ -70,6 +76,8 @@ class World:
 
     def may_see(self, principal: str, word: str) -> bool:
         secret = self.secrets[word]
+        if any(self._sees(principal, space, Secret(space)) for said, space in self.said if said == word):
+            return True
         return any(
             self._sees(principal, space, secret)
             for space in {secret.space, *(to for shared, to in self.shown if shared == word)}
@@ -131,14 +139,14 @@ def build(memory: Memory, spaces: int, rng: random.Random) -> World:
         ):
             for text, more in texts:
                 number = next(numbers)
-                words = (f"q{number}x", f"z{number}x")
+                words = (f"Q{number}x", f"Z{number}x")
                 where = {"sensitivity": label, "access": None if only is None else [only]}
                 given = {name: value for name, value in where.items() if value}
                 message = {"content": text.format(*words), "time": "2024-03-05", **more, **given}
                 [cube_id] = memory.add(message, space=space, user=rng.choice(("u", "v")))
                 for word in words:
                     world.secrets[word] = Secret(space, label, only)
-                world.ids[cube_id] = frozenset(words)
+                world.ids[cube_id], world.homes[cube_id] = frozenset(words), space
     memory.pair()
     memory.extract(Reader())
     for space in world.spaces:  # corrected: an older version has the same words and one more
@@ -146,9 +154,9 @@ def build(memory: Memory, spaces: int, rng: random.Random) -> World:
         memory.correct(page[0], page[0].text + " Or so they say.", space=space)
     for _ in range(max(spaces // 5, 1)):
         _share(world, rng)
-    known = {cube.id for space in world.spaces for cube in memory.list(space=space, limit=10_000)}
-    for cube_id in known - set(world.ids):
-        world.ids[cube_id] = frozenset(_WORD.findall(memory.get(cube_id).text))
+    for space in world.spaces:
+        for cube in memory.list(space=space, limit=10_000):
+            world.homes[cube.id], world.ids[cube.id] = space, frozenset(_WORD.findall(cube.text))
     return world
 
 
@@ -157,13 +165,15 @@ _TEXTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Ana lives in {0}, I am sure, by the {1} gate.", {"name": "Cid", "session": "s", "time": "2024-03-06"}),
     ("Bob works at {0} and his code is {1}.", {"name": "Ana", "session": "s"}),
     ("The author of Dead {0} is {1}.", {"role": "document", "title": "Dead {0}"}),
-    ("Cid was born in {0}. He likes {1}.", {"name": "Cid", "meta": {"n": 1}}),
+    ("Cid was born in {0}. He likes {1}.", {"name": "Ana", "meta": {"n": 1}}),
+    ("Cid was born in {0}. Ask {1}.", {"name": "Bob", "source": "letter"}),
     ("Answer Ana in the manner of {0} and {1}.", {"kind": "preference", "trigger": {"always": True}}),
     ("When Bob asks, say {0} then {1}.", {"kind": "procedure", "trigger": {"words": ["bob", "office"]}}),
 )
 _HEALTH: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Ana takes {0} against {1}.", {"name": "Ana", "session": "s"}),
     ("Ana lives in {0} clinic, room {1}.", {"name": "Ana", "session": "s"}),
+    ("Cid was born in {0}. So {1} says.", {"name": "Dan", "source": "file"}),
     ("Mention {0} and {1} to nobody.", {"kind": "preference", "trigger": {"always": True}}),
 )
 _PRIVATE: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -188,10 +198,10 @@ def _share(world: World, rng: random.Random) -> None:
         cube = rng.choice(world.memory.list(space=source, limit=100))
         if cube.provenance.method == "shared":
             return
-        world.memory.access.share(cube.id, to=target)
+        world.shares.append(world.memory.access.share(cube.id, to=target))
         shown = [cube]
     else:
-        world.memory.access.share(space=source, user="u", to=target)
+        world.shares.append(world.memory.access.share(space=source, user="u", to=target))
         page = world.memory.list(space=source, user="u", limit=10_000)
         shown = [cube for cube in page if cube.provenance.method != "shared"]
     for cube in shown:
@@ -206,7 +216,7 @@ Call = Callable[[World, Memory, str, random.Random], Any]
 
 def question(world: World, rng: random.Random) -> str:
     """What anybody could ask; now and then with a word of another tenant's memory."""
-    word = rng.choice([word for word in world.secrets if word[0] == "q"])
+    word = rng.choice([word for word in world.secrets if word[0] == "Q"])
     return rng.choice(
         (
             "Where does Ana live?", "Where does Bob work?", "Who is the author of Dead {0}?", "What is {0}?", "Ana and {0}",
@@ -219,7 +229,7 @@ def _any_id(world: World, rng: random.Random) -> str:
     return rng.choice(list(world.ids))
 
 
-def _exported(world: World, memory: Memory, space: str, rng: random.Random) -> Any:
+def _exported(_: World, memory: Memory, space: str, rng: random.Random) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "all.jsonl"
         memory.export(path, space=rng.choice((space, None)))
@@ -233,6 +243,18 @@ def _recall(world: World, memory: Memory, space: str, rng: random.Random, **more
         user=rng.choice((None, None, "u")), as_of=rng.choice((None, None, "2025-01-01")), **more,
     )  # fmt: skip
     return [asked, found, [getattr(found, name, None) for name in ("standing", "withheld", "notes", "routed")]]
+
+
+def _add(world: World, memory: Memory, space: str, rng: random.Random) -> Any:
+    """Say what may be there already, word by word: whether it was must not be told to those who may not see it."""
+    known = rng.choice([one for one in world.ids if any(world.secrets[word].space == space for word in world.ids[one])])
+    cube = world.memory.get(known)
+    ids = memory.add({"content": cube.text, "time": "2024-03-05"}, space=space, user=cube.scope.user)
+    following = {
+        one.target for one in world.shares if one.source == space and one.cube is None and cube.scope.user == "u"
+    }
+    world.said |= {(word, where) for word in _WORD.findall(cube.text) for where in {space, *following}}
+    return ["", ids, ids.new]
 
 
 def _ask(world: World, memory: Memory, space: str, rng: random.Random) -> Any:
@@ -253,19 +275,17 @@ CALLS: dict[str, Call] = {
     "ask_stream": _stream,
     "get": lambda w, m, s, r: m.get(_any_id(w, r), space=r.choice((None, s))),
     "history": lambda w, m, s, r: m.history(_any_id(w, r), space=r.choice((None, s))),
-    "list": lambda w, m, s, r: m.list(space=s, user=r.choice((None, "u")), limit=r.choice((3, 100))),
-    "conflicts": lambda w, m, s, r: m.conflicts(space=s),
-    "spaces": lambda w, m, s, r: m.spaces(),
-    "stats": lambda w, m, s, r: m.stats(),
+    "list": lambda _, m, s, r: m.list(space=s, user=r.choice((None, "u")), limit=r.choice((3, 100))),
+    "conflicts": lambda _, m, s, __: m.conflicts(space=s),
+    "spaces": lambda _, m, __, ___: m.spaces(),
+    "stats": lambda _, m, __, ___: m.stats(),
     "export": _exported,
-    "log": lambda w, m, s, r: m.access.log(
-        space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50
-    ),
-    "grants": lambda w, m, s, r: m.access.grants(space=r.choice((s, None))),
-    "shares": lambda w, m, s, r: m.access.shares(space=r.choice((s, None))),
-    "add": lambda w, m, s, r: m.add(w.memory.get(_any_id(w, r)).text, space=s),
-    "extract": lambda w, m, s, r: m.extract(Reader(), space=s),
-    "pair": lambda w, m, s, r: m.pair(space=s),
+    "log": lambda w, m, s, r: m.access.log(space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50),
+    "grants": lambda _, m, s, r: m.access.grants(space=r.choice((s, None))),
+    "shares": lambda _, m, s, r: m.access.shares(space=r.choice((s, None))),
+    "add": _add,
+    "extract": lambda _, m, s, __: m.extract(Reader(), space=s),
+    "pair": lambda _, m, s, __: m.pair(space=s),
 }
 
 
@@ -285,7 +305,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def leaks(world: World, principal: str, space: str, result: Any) -> list[str]:
+def leaks(world: World, principal: str, result: Any) -> list[str]:
     """Words, and ids of memories, that the principal may not see and did not say."""
     asked = ""
     if isinstance(result, list) and result and isinstance(result[0], str) and not isinstance(result, Hits):
@@ -296,7 +316,7 @@ def leaks(world: World, principal: str, space: str, result: Any) -> list[str]:
     roles = world.roles.get(principal, {})
     for cube_id, words in world.ids.items():
         # Auditors and owners see ids in the access log; they stand for no text.
-        logged = any(roles.get(world.secrets[word].space, ("",))[0] in {"auditor", "owner"} for word in words)
+        logged = roles.get(world.homes[cube_id], ("",))[0] in {"auditor", "owner"}
         if cube_id in text and words and not logged and not any(world.may_see(principal, word) for word in words):
             found.append(cube_id)
     return found
@@ -321,10 +341,8 @@ def fuzz(world: World, calls: int, rng: random.Random, only: str | None = None) 
                 "",
                 type(error).__name__ if isinstance(error, NotFoundError) else str(error),
             ]  # the caller's own id aside
-        if name == "add" and isinstance(result, list):
-            result = ["", getattr(result, "new", 0)]
         returned[name] += bool(_WORD.search(json.dumps(plain(result))))
-        bad = leaks(world, principal, space, result)
+        bad = leaks(world, principal, result)
         if bad:
             found.append({"call": name, "principal": principal, "space": space, "seen": bad[:5]})
     return {

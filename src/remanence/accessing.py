@@ -252,7 +252,7 @@ class Access:
         chosen = kind_set(kinds)
         given = {
             "user": name(user, "user"), "agent": name(agent, "agent"), "session": name(session, "session"),
-            "source": name(source, "source"), "kinds": None if chosen is None else sorted(chosen),
+            "source": name(source, "source"), "kinds": None if chosen is None else sorted(kind.value for kind in chosen),
         }  # fmt: skip
         return {key: value for key, value in given.items() if value is not None}
 

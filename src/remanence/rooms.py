@@ -78,7 +78,11 @@ class Rooms:
             return self._model
 
     def wrote(self) -> None:
-        """Something is durable that nobody has read yet."""
+        """Something is durable that nobody has read yet, and that shares may have to show elsewhere."""
+        if self.store.grants.shares.any():
+            from remanence.sharing import sync
+
+            sync(self.store)
         if self.settings.background != "off":
             self.background.wake()
 

@@ -97,7 +97,8 @@ def recall(args: Args) -> Answer:
             route=args.route, current=args.current,
         )  # fmt: skip
     routed = None if hits.routed is None else asdict(hits.routed)
-    data = {"hits": [_hit(hit) for hit in hits], "notes": list(hits.notes), "routed": routed}
+    beside = {"standing": [one.to_json() for one in hits.standing], "withheld": hits.withheld}
+    data = {"hits": [_hit(hit) for hit in hits], "notes": list(hits.notes), "routed": routed, **beside}
     return Answer(data, lambda: show.hits(hits))
 
 
@@ -210,8 +211,9 @@ def ask(args: Args) -> Answer:
 
 
 def _answer(found: cubes.Answer) -> dict[str, Any]:
-    data = asdict(replace(found, used=()))
-    return {**data, "used": [hit.cube.to_json() for hit in found.used]}
+    data = asdict(replace(found, used=(), standing=()))
+    shown = {"used": [hit.cube.to_json() for hit in found.used], "standing": [one.to_json() for one in found.standing]}
+    return {**data, **shown}
 
 
 def extract(args: Args) -> Answer:

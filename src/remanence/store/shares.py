@@ -109,12 +109,12 @@ class Shares:
         with self._connections.read() as connection:
             for at in range(0, len(ids), _MANY):
                 some = ids[at : at + _MANY]
-                for row in connection.execute(
+                current = connection.execute(
                     f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq WHERE s.name = ? "
                     f"AND c.superseded_at IS NULL AND c.method <> ? AND c.id IN ({', '.join('?' * len(some))}) ORDER BY c.root",
                     (space, METHOD, *some),
-                ):
-                    found.append(Original(rows.cube_of(row[5:]), Keys(*row[:5])))
+                )
+                found += [Original(rows.cube_of(row[5:]), Keys(*row[:5])) for row in current]
         return found
 
     def copies(self, target: str, originals: Sequence[str]) -> dict[str, list[MemCube]]:
