@@ -246,15 +246,23 @@ def _recall(world: World, memory: Memory, space: str, rng: random.Random, **more
 
 
 def _add(world: World, memory: Memory, space: str, rng: random.Random) -> Any:
-    """Say what may be there already, word by word: whether it was must not be told to those who may not see it."""
-    known = rng.choice([one for one in world.ids if any(world.secrets[word].space == space for word in world.ids[one])])
-    cube = world.memory.get(known)
-    ids = memory.add({"content": cube.text, "time": "2024-03-05"}, space=space, user=cube.scope.user)
+    """Say what may be there already: whether it was must not be told to those who may not see it."""
+    known = rng.choice([one for one, home in world.homes.items() if home == space])
+    cube, origin = world.memory.get(known), world.memory.get(known).provenance
+    who = next(name for name, one in world.views.items() if one is memory)
+    hidden = not any(world.may_see(who, word) for word in world.ids[known])
+    message = {
+        "content": cube.text, "role": origin.role, "name": origin.author, "time": origin.observed_at, "source": origin.source,
+        "session": cube.scope.session, "title": cube.about, "kind": cube.kind, "meta": cube.meta,
+    }  # fmt: skip
+    ids = memory.add({name: value for name, value in message.items() if value}, space=space, user=cube.scope.user)
+    if hidden and known in ids:
+        return ["", sorted(world.ids[known])]
     following = {
         one.target for one in world.shares if one.source == space and one.cube is None and cube.scope.user == "u"
     }
     world.said |= {(word, where) for word in _WORD.findall(cube.text) for where in {space, *following}}
-    return ["", ids, ids.new]
+    return ["", ids.new]
 
 
 def _ask(world: World, memory: Memory, space: str, rng: random.Random) -> Any:
