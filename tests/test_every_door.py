@@ -18,7 +18,7 @@ UNGATED = {"acting_as", "close"}
 DOORS = ("lifecycle", "access", "audit", "receipts", "trust", "admission")
 CALLS = {
     "add": lambda m, c: m.add("x", space="work"),
-    "ingest": lambda m, c: m.ingest(c.folder, space="work"),
+    "ingest": lambda m, c: m.ingest(c.folder / "notes.md", space="work"),
     "correct": lambda m, c: m.correct(c.id, "other"),
     "extract": lambda m, c: m.extract(c.reader, space="work"),
     "pair": lambda m, c: m.pair(space="work"),

@@ -222,7 +222,9 @@ class Access:
             There is no such share, or the caller owns neither space.
         """
         known = next((one for one in self._store.grants.shares.listed() if one.id == share_id), None)
-        if known is None or not (mine := self._owned(known)):
+        mine = [] if known is None else self._owned(known)
+        if known is None or not mine:
+            self._gate.refused(Operation.SHARE)
             raise UnknownCubeError(f"There is no share {share_id!r}.", "List them: memory.access.shares().")
         self._gate.check(Operation.SHARE, mine[0])
         self._store.grants.shares.drop(share_id)

@@ -171,6 +171,10 @@ class Gate:
         """What the caller may see of a space once an operation on it has passed; None is everything."""
         return None if self.principal is None else self._clearance(self._held(space))
 
+    def refused(self, operation: Operation) -> None:
+        """Log a try at something that is not there, or that the caller may not know of."""
+        self._record(operation, None, (), 0, allowed=False)
+
     def acting_as(self, principal: str) -> Gate:
         """The gate of a principal. Only the owner of the file can have it.
 
