@@ -15,7 +15,7 @@ from remanence.errors import (
 )  # fmt: skip
 from remanence.cubes import State
 from remanence.settings import Settings
-from remanence.store.protocol import Transition
+from remanence.store.parts import Transition
 
 
 @pytest.fixture

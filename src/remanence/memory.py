@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
-from remanence.errors import InputError, NotAStoreError
+from remanence.errors import InputError, NoModelError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Clearance, Clock, Trust, utc_now
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from remanence.auditing import Audit
     from remanence.calibration import Fitted, Labelled
     from remanence.conflicts import Conflict
+    from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
     from remanence.forgetting import Receipts
     from remanence.lifecycle import Lifecycle
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.store.parts import Diff, RolledBack
     from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
 
@@ -153,7 +156,7 @@ class Memory:
         ids = write(
             self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance
         )
-        self._rooms.wrote()
+        self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         self._gate.told(operation, target.scope.space, ids)
         return ids
 
@@ -224,6 +227,43 @@ class Memory:
             return self._write(Operation.ADD, pairs_in(path, self.settings), target, None, progress)
         self._gate.check(Operation.PAIR, optional_space(space))
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
+
+    def consolidate(
+        self, *, space: str | None = None, model: bool | Literal["auto"] = False, what: Sequence[str] = WHAT,
+        progress: Progress | None = None, dry_run: bool = False,
+    ) -> Consolidated:  # fmt: skip
+        """Sleep-time work: merge memories that say the same, draw timelines of what was replaced, summarise sessions and topics,
+        and keep profiles of people. Interrupt it, call it again: a run with nothing new does nothing.
+
+        Without a model all of it is by rules. With `model="auto"`, the model of the settings writes the summaries, where there is
+        one; every sentence is held against its sources. Merged memories are found in place of what they were made of; summaries
+        and profiles only by their kind. `dry_run` changes nothing, and says in `due` what would be done.
+
+        Raises
+        ------
+        InputError
+            `what` names a step that does not exist.
+        NoModelError
+            `model=True`, and the settings name none.
+        """
+        from remanence.consolidation import consolidate
+
+        only = self._rooms.known_space(space)
+        self._gate.check(Operation.CONSOLIDATE, only)
+        speaking = self._rooms.model if model else None
+        if model is True and speaking is None:
+            raise NoModelError("The settings name no language model.", "Set REMANENCE_MODEL, or leave model out.")
+        embed = self._encoding.documents
+        return consolidate(self._store, embed, speaking, space=only, what=what, progress=progress, dry_run=dry_run)
+
+    def profile(self, user: str | None = None, *, about: str | None = None, space: str = DEFAULT_SPACE) -> Cubes:
+        """Profiles that `consolidate` made: a user's own; with `about`, those of somebody by name; with neither, all of a space."""
+        from remanence.consolidation import profile
+
+        where = scope(space, user, None, None)
+        clearance = self._gate.check(Operation.LIST, where.space)
+        self._rooms.has_space(where.space)
+        return profile(self._store, where.space, where.user, about, clearance)
 
     def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
         """Erase memories: every version, every index entry, every trace in the file's free pages and log.
@@ -299,7 +339,7 @@ class Memory:
             raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
         query = Query(
             question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew,
+            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
             now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
             route=chosen(route), current=bool(current), clearance=clearance,
         )  # fmt: skip
@@ -310,6 +350,7 @@ class Memory:
         if knew is None:  # what holds now says nothing of what the store knew once
             hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
             hits.notes += note
+        self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
         return hits
 
     def ask(
@@ -380,6 +421,27 @@ class Memory:
         versions = self._store.versions(identity(cube_id), where, clearance)
         self._gate.told(Operation.HISTORY, versions[0].scope.space, [versions[0].id])
         return versions
+
+    def diff(self, first: datetime | str, second: datetime | str | None = None, *, space: str = DEFAULT_SPACE) -> Diff:
+        """What changed in a space between two times, as the store knew it; up to now if one time is given."""
+        from remanence.lifecycle import diff
+
+        return diff(self._rooms, self._gate, first, second, space)
+
+    def rollback(self, to: datetime | str, *, space: str = DEFAULT_SPACE) -> RolledBack:
+        """Let a space say again what it said at a time. Nothing is rewritten: what came later is put away, what was corrected
+        since gets a new version with the old text. What was forgotten stays forgotten, and what is frozen stays as it is.
+
+        Raises
+        ------
+        InputError
+            The time is none, or lies ahead.
+        UnknownSpaceError
+            Nothing was ever written to this space.
+        """
+        from remanence.lifecycle import rollback
+
+        return rollback(self._rooms, self._gate, to, space)
 
     def list(
         self, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None, session: str | None = None,
@@ -456,7 +518,9 @@ class Memory:
         from remanence.portable import import_
 
         self._gate.check(Operation.IMPORT, None)
-        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
+        return new
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 

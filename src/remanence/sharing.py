@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from remanence.cubes import Kind, MemCube, State
 from remanence.drafts import Draft
 from remanence.policies import Policy
-from remanence.store.protocol import Transition
+from remanence.store.parts import Transition
 from remanence.store.shares import METHOD, Original, Shared
 from remanence.write.pipeline import new_id
 

@@ -17,6 +17,8 @@ from remanence.recall.view import NOBODY, Mask, View
 def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     """True for the slots in scope, shape (len(view),). `meta_seqs` are the versions whose `meta` matches, if that was asked."""
     mask = _held(view, query)
+    if query.known_at is None:
+        mask &= view.expires > posix(query.today)
     seen = view.open_to(query.clearance)
     if seen is not None:
         mask &= seen

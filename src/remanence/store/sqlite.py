@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
+from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -25,9 +24,12 @@ from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.grants import Grants
-from remanence.store.lifecycle import Lifecycle, end, frozen, hold
+from remanence.store.imported import imported
+from remanence.store.lifecycle import Lifecycle, frozen, hold
+from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.shares import METHOD as SHARED
+from remanence.store.timeline import Timeline
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -43,6 +45,7 @@ class SQLiteStore:
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
         self.grants = Grants(self._connections)
+        self.timeline = Timeline(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -132,35 +135,10 @@ class SQLiteStore:
 
     def restore(self, drafts: Sequence[Draft]) -> int:
         with self._connections.write() as connection:
-            return sum(self._restored(connection, draft) for draft in drafts)
-
-    def _restored(self, connection: sqlite3.Connection, draft: Draft) -> bool:
-        """Write one imported version. A version that is there already may only be closed by it."""
-        cube = draft.cube
-        row = connection.execute(
-            f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?",
-            (cube.id, cube.version),
-        ).fetchone()
-        if row is None:
-            space = self._space_for_writing(connection, cube.scope.space)
-            first = connection.execute("SELECT root, max(version) FROM cubes WHERE id = ?", (cube.id,)).fetchone()
-            root = first[0]
-            if cube.version != (first[1] or 0) + 1:
-                raise InputError(
-                    f"Version {(first[1] or 0) + 1} of cube {cube.id} is missing before {cube.version}.",
-                    "Import the whole export.",
-                )
-            seq = rows.insert(connection, draft, space, root, "correct" if root else "add")
-            end(connection, (space, root or seq, seq), None, cube)
-            return True
-        there = rows.cube_of(row[3:])
-        if there.sealed_bytes() != cube.sealed_bytes():
-            raise InputError(
-                f"Version {cube.version} of cube {cube.id} is in the store with other content.",
-                "Import into a new file, or forget that cube first.",
+            return sum(
+                imported(connection, draft, self._space_for_writing(connection, draft.cube.scope.space))
+                for draft in drafts
             )
-        end(connection, row[:3], there, cube)
-        return False
 
     def rekey(self, keys: Mapping[int, Keys]) -> None:
         with self._connections.write() as connection:
@@ -390,22 +368,14 @@ class SQLiteStore:
         return verify(self._connections)
 
     def backup(self, path: Path) -> None:
-        if path.exists():
-            raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
-        if not path.parent.is_dir():
-            raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
         with self._connections.read() as connection:
-            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             try:
-                with closing(sqlite3.connect(partial)) as copy:
+                with placed(path) as partial, closing(sqlite3.connect(partial)) as copy:
                     connection.backup(copy)
-                partial.replace(path)  # a copy that was cut off never has the name
             except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."
                 ) from error
-            finally:
-                partial.unlink(missing_ok=True)
 
 
 def _quarantined(draft: Draft) -> Draft:
