@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from remanence.arguments import count, identity, kind_set, optional_space
-from remanence.cubes import DEFAULT_SPACE, Kind, MemCube, State
-from remanence.errors import FrozenError, InputError, UnknownCubeError
-from remanence.governance.access import Gate, Operation, Role, joined, principal_name
+from remanence.cubes import DEFAULT_SPACE, Kind, MemCube
+from remanence.errors import InputError, UnknownCubeError
+from remanence.governance.access import Gate, Operation, Role, principal_name
 from remanence.policies import Policy
 from remanence.rooms import Rooms
-from remanence.sharing import Synced, end, sync
+from remanence.sharing import Synced, end, govern, sync
 from remanence.store.grants import EVERYWHERE, Granted, Log, moment
 from remanence.store.rows import shared as shared_copy
 from remanence.store.shares import METHOD, Shared
@@ -130,42 +130,7 @@ class Access:
     def _govern(self, cube_id: str | MemCube, space: str | None, change: Callable[[Policy], Policy]) -> MemCube:
         where, _ = self._gate.locate(Operation.GOVERN, identity(cube_id), optional_space(space))
         cube = self._store.get(identity(cube_id), where)
-        _refuse_copy(cube)
-        own = {cube.id: change(cube.policy)}
-        wanted = {**own, **self._following(cube, own)}
-        # When something is closed, what was made from it is closed first; when it is opened, last.
-        opens = own[cube.id].sensitivity is None and not own[cube.id].access
-        for one, policy in wanted.items() if opens else reversed(wanted.items()):
-            self._store.lifecycle.govern(one, policy)
-        sync(self._store)
-        return self._store.get(cube.id, where)
-
-    def _following(self, cube: MemCube, known: Mapping[str, Policy]) -> dict[str, Policy]:
-        """The policies of everything that was made from a memory, in any space, once the memory has the one in `known`."""
-        found: dict[str, Policy] = {}
-        waiting = self._store.derived.children([cube.id])
-        for child in waiting:  # grows while it is walked
-            one = self._there(child)
-            if one is None:
-                continue
-            there = [self._there(parent) for parent in one.provenance.derived_from]
-            now = {parent.id: parent.policy for parent in there if parent is not None} | found | dict(known)
-            parents = [now[parent] for parent in one.provenance.derived_from if parent in now]
-            if one.state is State.FROZEN:
-                raise FrozenError(f"The memory {one.id}, made from {cube.id}, is frozen.", "Unfreeze it first.")
-            sensitivity, access = joined(parents)
-            policy = replace(one.policy, sensitivity=sensitivity, access=access)
-            if found.get(one.id) != policy:
-                found[one.id] = policy
-                waiting += [grandchild for grandchild in self._store.derived.children([child]) if grandchild != cube.id]
-        return found
-
-    def _there(self, cube_id: str) -> MemCube | None:
-        """A memory, unless it was forgotten meanwhile or never imported."""
-        try:
-            return self._store.get(cube_id)
-        except UnknownCubeError:
-            return None
+        return govern(self._store, cube, change(cube.policy))
 
     # ── sharing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +160,8 @@ class Access:
         else:
             where, _ = self._gate.locate(Operation.SHARE, identity(cube_id), optional_space(space))
             cube = self._store.get(identity(cube_id), where)
-            _refuse_copy(cube)
+            if cube.provenance.method == METHOD:
+                raise shared_copy(cube.id)
             origin, view = cube.scope.space, None
         if target == origin:
             raise InputError(f"{target!r} is the space that is shared.", "Name another space.")
@@ -261,12 +227,6 @@ class Access:
     @property
     def _store(self) -> Store:
         return self._rooms.store
-
-
-def _refuse_copy(cube: MemCube) -> None:
-    """InputError if a memory is a copy that a share put into its space."""
-    if cube.provenance.method == METHOD:
-        raise shared_copy(cube.id)
 
 
 def _space(given: object) -> str:

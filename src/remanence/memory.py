@@ -263,7 +263,9 @@ class Memory:
         where = scope(space, user, None, None)
         clearance = self._gate.check(Operation.LIST, where.space)
         self._rooms.has_space(where.space)
-        return profile(self._store, where.space, where.user, about, clearance)
+        found = profile(self._store, where.space, where.user, about, clearance)
+        self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
+        return found
 
     def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
         """Erase memories: every version, every index entry, every trace in the file's free pages and log.

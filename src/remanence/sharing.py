@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 from remanence.cubes import Kind, MemCube, State
 from remanence.drafts import Draft
+from remanence.errors import FrozenError, UnknownCubeError
+from remanence.governance.access import joined
 from remanence.policies import Policy
 from remanence.store.parts import Transition
+from remanence.store.rows import shared as shared_copy
 from remanence.store.shares import METHOD, Original, Shared
 from remanence.write.pipeline import new_id
 
@@ -52,6 +55,57 @@ def sync(store: Store) -> Synced:
             done += _follow(store, shared, [one for one in known if _beside(one, shared)], ids)
             shares.reached(shared, head)
     return done
+
+
+def govern(store: Store, cube: MemCube, policy: Policy) -> MemCube:
+    """Give a memory another policy. Its label and its access list go on to all that was made from it, copies in other spaces included.
+
+    Raises
+    ------
+    FrozenError
+        The memory, or something that was made from it, is frozen. Nothing was changed.
+    InputError
+        It is a copy that a share put into its space: its original has to be governed.
+    """
+    if cube.provenance.method == METHOD:
+        raise shared_copy(cube.id)
+    wanted = {cube.id: policy}
+    if (policy.sensitivity, policy.access) != (cube.policy.sensitivity, cube.policy.access):
+        wanted |= _following(store, cube, policy)
+    # When something is closed, what was made from it is closed first; when it is opened, last.
+    opens = policy.sensitivity is None and not policy.access
+    for one, own in wanted.items() if opens else reversed(wanted.items()):
+        store.lifecycle.govern(one, own)
+    sync(store)
+    return store.get(cube.id)
+
+
+def _following(store: Store, cube: MemCube, policy: Policy) -> dict[str, Policy]:
+    """The policies of everything that was made from a memory, in any space, once the memory has this one."""
+    found: dict[str, Policy] = {}
+    waiting = store.derived.children([cube.id])
+    for child in waiting:  # grows while it is walked
+        one = _there(store, child)
+        if one is None or one.id == cube.id:
+            continue
+        parents = [there for parent in one.provenance.derived_from if (there := _there(store, parent)) is not None]
+        if one.state is State.FROZEN:
+            raise FrozenError(f"The memory {one.id}, made from {cube.id}, is frozen.", "Unfreeze it first.")
+        known = {cube.id: policy, **found}
+        sensitivity, access = joined(known.get(parent.id, parent.policy) for parent in parents)
+        own = replace(one.policy, sensitivity=sensitivity, access=access)
+        if found.get(one.id) != own:
+            found[one.id] = own
+            waiting += store.derived.children([child])
+    return found
+
+
+def _there(store: Store, cube_id: str) -> MemCube | None:
+    """A memory, unless it was forgotten meanwhile or never imported."""
+    try:
+        return store.get(cube_id)
+    except UnknownCubeError:
+        return None
 
 
 def covers(shared: Shared, cube: MemCube) -> bool:

@@ -21,7 +21,12 @@ _ACTIONS = ("grant", "revoke", "list", "log", "label", "restrict", "share", "uns
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "do": {"choices": _ACTIONS, "metavar": "ACTION", "help": ", ".join(_ACTIONS)},
     "what": {"nargs": "*", "metavar": "WHAT", "help": "what the action takes, see below"},
-    "--label": {"metavar": "LABEL", "action": "append", "default": [], "help": "a label that may be seen; may be repeated"},
+    "--label": {
+        "metavar": "LABEL",
+        "action": "append",
+        "default": [],
+        "help": "a label that may be seen; may be repeated",
+    },
     "--to": {"metavar": "SPACE", "help": "the space that a share is shown in"},
     "--principal": {"metavar": "NAME", "help": "of the log and the list: this one only"},
     "--operation": {"metavar": "NAME", "help": f"of the log: {', '.join(Operation)}"},
@@ -38,7 +43,9 @@ def access(args: Args) -> Answer:
     most = len(takes.split()) if not takes.endswith("…") else len(args.what)
     least = sum(not one.startswith("[") for one in takes.removesuffix("…").split())
     if not least <= len(args.what) <= most:
-        raise InputError(f"{args.do} takes {takes or 'nothing more'}.", f"Run: remanence access {args.do} {takes}".strip())
+        raise InputError(
+            f"{args.do} takes {takes or 'nothing more'}.", f"Run: remanence access {args.do} {takes}".strip()
+        )
     with opened(args) as memory:
         return action(memory.access, args)
 
@@ -100,7 +107,9 @@ def _shares(door: Access, args: Args) -> Answer:
 def _sync(door: Access, _: Args) -> Answer:
     done = door.sync()
     data = {"made": done.made, "governed": done.governed, "ended": done.ended}
-    return Answer(data, lambda: show.plain(f"{done.made:,} copies made, {done.governed:,} relabelled, {done.ended:,} ended"))
+    return Answer(
+        data, lambda: show.plain(f"{done.made:,} copies made, {done.governed:,} relabelled, {done.ended:,} ended")
+    )
 
 
 _DO: dict[str, tuple[Callable[[Access, Args], Answer], str]] = {
@@ -141,7 +150,9 @@ def _line_of(one: Any) -> Text:
     what = "" if one.allowed else " REFUSED"
     counts = f", {len(one.cubes):,} memories" if one.cubes else ""
     counts += f", {one.withheld:,} withheld" if one.withheld else ""
-    text = f"{one.at:%Y-%m-%d %H:%M:%S} {show.line(one.principal)} {one.operation} in {show.line(one.space)}{what}{counts}"
+    text = (
+        f"{one.at:%Y-%m-%d %H:%M:%S} {show.line(one.principal)} {one.operation} in {show.line(one.space)}{what}{counts}"
+    )
     return Text(text, "" if one.allowed else "yellow")
 
 
@@ -149,7 +160,10 @@ def _shared(found: list[Shared]) -> RenderableType:
     if not found:
         return Text("Nothing is shared.")
     return Group(
-        *(Text(f"{one.id}: {show.line(one.source)} → {show.line(one.target)}, {show.line(_what(one))}") for one in found)
+        *(
+            Text(f"{one.id}: {show.line(one.source)} → {show.line(one.target)}, {show.line(_what(one))}")
+            for one in found
+        )
     )
 
 
