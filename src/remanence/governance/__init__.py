@@ -1,1 +1,1 @@
-"""Who may do what, what was done, and the proof of it."""
+"""Who may do what, how far a memory is believed, and the proof of what was done."""
