@@ -7,12 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from remanence.cubes import Extraction, MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.language.slots import Stated
 from remanence.policies import Policy
+
+
+if TYPE_CHECKING:
+    from remanence.store.erasure import Survey
 
 
 class IndexRow(NamedTuple):
@@ -71,6 +75,8 @@ class Erased:
     versions: int
     traces: tuple[bytes, ...]
     """Byte strings that must not be found any more."""
+    survey: Survey
+    """All that it took out."""
 
 
 @dataclass(frozen=True, slots=True)

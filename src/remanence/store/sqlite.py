@@ -25,6 +25,7 @@ from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.lifecycle import Lifecycle, end, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.tombstones import Tombstones
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -39,6 +40,7 @@ class SQLiteStore:
         self.clock = clock
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
+        self.tombstones = Tombstones(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -59,6 +61,11 @@ class SQLiteStore:
     @property
     def location(self) -> str:
         return self._connections.location
+
+    @property
+    def connections(self) -> Connections:
+        """For the parts of this store that stand in files of their own."""
+        return self._connections
 
     def close(self) -> None:
         self._connections.close()
@@ -203,7 +210,7 @@ class SQLiteStore:
     # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def erase(self, cube_ids: Sequence[str], space: str | None = None) -> Erased:
-        return erase(self._connections, cube_ids, space)
+        return erase(self._connections, cube_ids, space, self.clock())
 
     def scrub(self) -> None:
         scrub(self._connections)
