@@ -65,6 +65,16 @@ def _no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Receipts and checkpoints of tests are never signed with the key of whoever runs them."""
+    path = tmp_path_factory.mktemp("key") / "signing.pem"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REMANENCE_SIGNING_KEY", str(path))
+        patch.setitem(Settings.__init__.__kwdefaults__, "signing_key", path)
+        yield
+
+
 @pytest.fixture
 def quick() -> Settings:
     """Settings without weights: instant, and the same everywhere."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NotAStoreError
-from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate
 from remanence.policies import Clock, Trust, utc_now
 from remanence.rooms import Rooms
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
     from remanence.calibration import Fitted, Labelled
     from remanence.conflicts import Conflict
     from remanence.encoding import Encoding
-    from remanence.forgetting import Receipts
+    from remanence.forget.plan import Plan
+    from remanence.forget.receipt import Receipt
+    from remanence.forgetting import Receipts, Wanted
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
@@ -78,7 +79,7 @@ class Memory:
         location = self.settings.store if location is None else location
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
-        self._store: Store = SQLiteStore(
+        self._store = SQLiteStore(
             location if location == ":memory:" else place(location, "location"), self.settings, clock
         )
         self._gate = Gate(self._store, None)
@@ -215,20 +216,35 @@ class Memory:
             return self._write(pairs_in(path, self.settings), target, None, progress)
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
 
-    def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
-        """Erase memories: every version, every index entry, every trace in the file's free pages and log.
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt | Plan:  # fmt: skip
+        """Erase memories by their ids, or all that hold the words of a `query`, come from a `source`, belong to a `user`, or
+        are in a `space`: with all their versions, everything that was derived from them, and every trace in the file.
 
-        The file is rewritten and its bytes are searched afterwards. Several ids at once cost one rewrite.
+        The file is rewritten, searched and asked afterwards; the signed receipt says what was looked for and what cannot be
+        reached. With `dry_run` nothing happens: the plan comes back. `tombstone` keeps keyed digests, so that the same text
+        is not learned again silently. `reason` stays in the receipt. Several ids at once cost one rewrite.
 
         Raises
         ------
+        InputError
+            Not exactly one kind of thing was named, or the reason repeats what is to go.
         UnknownCubeError
-            One of the ids is not there. Nothing was erased.
+            One of the ids is not there, or nothing is meant. Nothing was erased.
+        FrozenError
+            Something that would go is frozen. Nothing was erased.
         ForgetIncompleteError
-            A trace could not be removed, or its absence not be shown.
+            A trace could not be removed, or its absence not be shown; its `receipt` says which.
         """
-        some = list(cube_id) if isinstance(cube_id, Iterable) and not isinstance(cube_id, str | MemCube) else [cube_id]
-        return forget(self._store, [identity(one) for one in some], optional_space(space))
+        from remanence.forgetting import forget
+
+        return forget(
+            self._rooms, self._gate, cube_id, query=query, source=source, user=user, space=space, reason=reason,
+            dry_run=dry_run, tombstone=tombstone, progress=progress,
+        )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -380,6 +396,7 @@ class Memory:
         """Copy the store to a new file while it is in use. Note that a later `forget` cannot reach the copy."""
         target = place(path, "path")
         self._store.backup(target)
+        self._store.tombstones.made_copy("backup", target)
         return target
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
@@ -387,7 +404,10 @@ class Memory:
         from remanence.portable import export
 
         self._rooms.known_space(space)
-        return export(self._store, place(path, "path"), space, vectors=vectors)
+        target = place(path, "path")
+        count = export(self._store, target, space, vectors=vectors)
+        self._store.tombstones.made_copy("export", target, space)
+        return count
 
     def import_(self, path: str | Path, progress: Progress | None = None) -> int:
         """Read what `export` wrote. Returns how many versions were new.

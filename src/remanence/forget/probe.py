@@ -177,7 +177,7 @@ def byte_tests(sought: Wanted, before: Bytes, after: Bytes, *, overhang: int) ->
     found = [
         Test(
             f"bytes: {name}", "values with a piece in the file, its log, its index or a partial copy", len(values),
-            before.values[name], after.values[name], _verdict(before.values[name], after.values[name]),
+            before.values.get(name, 0), after.values[name], _verdict(before.values.get(name, 0), after.values[name]),
         )
         for name, values in sought.plain.items()
     ]  # fmt: skip
