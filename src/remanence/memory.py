@@ -19,6 +19,7 @@ from remanence.settings import Settings
 from remanence.stats import Stats
 from remanence.store.protocol import Checked, Store
 from remanence.store.sqlite import SQLiteStore
+from remanence.write.forgotten import refuse_forgotten
 from remanence.write.messages import Content, Message, messages, moment, name
 from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
@@ -93,7 +94,7 @@ class Memory:
         session: str | None = None, source: str | None = None, idempotency_key: str | None = None,
         trust: Trust | str | None = None, sensitivity: str | None = None, access: Sequence[str] | None = None,
         ttl: float | timedelta | None = None, priority: float | None = None, half_life: float | None = None,
-        progress: Progress | None = None,
+        relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a text, a message, or a list of them: one cube each. Returns their ids, in order, once they are durable.
 
@@ -103,7 +104,7 @@ class Memory:
         governed is told by `trust`, `sensitivity`, `access`, `ttl` (seconds), `priority`, `half_life` (days), for all messages
         or in one, and by `trigger` ({"always": true} or {"words": [...]}), which makes a standing instruction of it. The same message from the same source again makes no second cube: its id
         comes back. A long list is committed in batches of `Settings.commit_every`; what was committed stays, and the same
-        call again goes on from there.
+        call again goes on from there. A text that was forgotten is refused; with `relearn` it is learned again.
 
         Raises
         ------
@@ -111,6 +112,8 @@ class Memory:
             Something is empty, too large or of a wrong type. Nothing was written.
         IdempotencyConflictError
             `idempotency_key` was used for other content.
+        ForgottenError
+            A text was forgotten in this space before.
         StoreError
             The store could not commit. Batches before that are safe.
         """
@@ -120,17 +123,17 @@ class Memory:
             "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
         }  # fmt: skip
         found = messages(content, self.settings, governed)
-        return self._write(found, target, key, progress)
+        return self._write(found, target, key, progress, relearn=bool(relearn))
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
-        session: str | None = None, skip_unreadable: bool = False, progress: Progress | None = None,
+        session: str | None = None, skip_unreadable: bool = False, relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a file or a folder: .txt, .md, .html, chat exports in .json and .jsonl; .pdf and .docx with the extra `files`.
 
         All files are read and checked before the first cube is written. Documents become passages. Ingesting the same
         files again adds only what is new. With `skip_unreadable` a file that cannot be read does not stop the others: the
-        result's `skipped` names it.
+        result's `skipped` names it, and passages that were forgotten before; with `relearn` those are learned again.
 
         Raises
         ------
@@ -141,19 +144,25 @@ class Memory:
 
         target = Target(scope(space, user, agent, session), "api")
         found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
-        ids = self._write(found, target, None, progress)
-        ids.skipped = skipped
+        ids = self._write(found, target, None, progress, relearn=bool(relearn), leave_out=True)
+        ids.skipped = (*skipped, *ids.skipped)
         return ids
 
-    def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
+    def _write(
+        self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None, *, relearn: bool = False,
+        leave_out: bool = False,
+    ) -> Ids:  # fmt: skip
         embed, every = self._encoding.documents, self.settings.commit_every
-        ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress)
+        ids = write(
+            self._store, found, target, embed, commit_every=every, key=key, progress=progress, relearn=relearn, leave_out=leave_out
+        )  # fmt: skip
         self._rooms.wrote()
         return ids
 
     def correct(
-        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None
-    ) -> MemCube:
+        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
+        relearn: bool = False,
+    ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
         `time` is from when the new text holds in the world; now, if it is not given.
@@ -164,6 +173,8 @@ class Memory:
             No such memory.
         InputError
             The text is empty, too large or of a wrong type.
+        ForgottenError
+            The text was forgotten in this space before, and `relearn` is not set.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
@@ -171,6 +182,7 @@ class Memory:
             current = self._store.get(identity(cube_id), optional_space(space))
             if checked == current.text:
                 return current
+            refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
                 current, checked, from_when, self._encoding.documents, self._store.clock()
             )  # embeds before the write lock
@@ -409,8 +421,9 @@ class Memory:
         self._store.tombstones.made_copy("export", target, space)
         return count
 
-    def import_(self, path: str | Path, progress: Progress | None = None) -> int:
-        """Read what `export` wrote. Returns how many versions were new.
+    def import_(self, path: str | Path, progress: Progress | None = None, *, relearn: bool = False) -> int:
+        """Read what `export` wrote. Returns how many versions were new. Memories that were forgotten since, or hold a sentence of
+        what was, are left out with a warning; with `relearn` they come back.
 
         Raises
         ------
@@ -419,7 +432,7 @@ class Memory:
         """
         from remanence.portable import import_
 
-        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 

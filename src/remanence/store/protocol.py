@@ -17,6 +17,7 @@ from remanence.policies import Policy
 
 if TYPE_CHECKING:
     from remanence.store.erasure import Survey
+    from remanence.store.tombstones import Tombstones
 
 
 class IndexRow(NamedTuple):
@@ -261,6 +262,11 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """What stays of erasures: digests, receipts, copies."""
         ...
 
     @property

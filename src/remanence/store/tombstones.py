@@ -67,6 +67,11 @@ class Tombstones:
             for whole, some in parts
         ]
 
+    def any(self) -> bool:
+        """Whether anything was forgotten with a tombstone."""
+        with self._connections.read() as connection:
+            return connection.execute("SELECT 1 FROM tombstones LIMIT 1").fetchone() is not None
+
     def bury(
         self, connection: sqlite3.Connection, space: int, texts: Sequence[str], receipt: str, at: datetime
     ) -> list[bytes]:
