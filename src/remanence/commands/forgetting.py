@@ -178,17 +178,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--no-tombstone": {"action": "store_true", "help": "keep no keyed digests: it may be learned again"},
     "--receipt": _file("write the signed receipt there, as JSON"),
     "--page": _file("write the receipt there as a web page"),
-    "what": {"choices": ["list", "show", "verify"], "help": "what to do with receipts"},
+    "what?": {"nargs": "?", "choices": ["list", "show", "verify"], "default": "list", "help": "list (default), show or verify"},
     "which?": {"nargs": "?", "metavar": "ID_OR_FILE", "help": "the id of a receipt, or its file"},
     "--key": {"metavar": "KEY", "help": "public key of whom you trust, in hexadecimal digits or a file"},
 }
 COMMANDS: dict[str, Command] = {
     "forget": Command(
         forget, "Erase memories for good, search the file for what may be left, and sign a receipt.",
-        "remanence forget --user ana --reason 'asked by the user' --receipt ana.json",
+        "remanence forget --user ana --reason 'she asked' --receipt ana.json",
         "ids --query --source --user --all-of-space --space --dry-run --reason --no-tombstone --yes --receipt --page",
     ),
     "receipts": Command(
-        receipts, "List, show and verify receipts of what was forgotten.", "remanence receipts verify ana.json", "what which? --key --page",
+        receipts, "List, show and verify receipts of what was forgotten.", "remanence receipts verify ana.json", "what? which? --key --page",
     ),
 }  # fmt: skip

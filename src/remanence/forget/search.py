@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from remanence.cubes import Answer, Kind, MemCube
-from remanence.errors import EmbedderMismatchError, EndpointError
+from remanence.errors import ModelError, StoreDamagedError
 from remanence.forget.probe import Test, Verdict
 from remanence.language import questions
 from remanence.language.qa import parse_qa
@@ -121,7 +121,7 @@ def run(sought: Searches, look: Look, ask: Ask | None) -> Found:
             answered += 1
             unsupported += not cited - sought.gone
             supporting |= dict.fromkeys(sorted(cited - sought.gone))
-    except (EmbedderMismatchError, EndpointError) as error:
+    except (ModelError, StoreDamagedError) as error:  # what cannot be searched can still be erased
         return Found(0, 0, 0, 0, 0, problem=error.what)
     return Found(exact, reworded, embedded, answered, unsupported, tuple(supporting), asked=ask is not None)
 
