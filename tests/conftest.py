@@ -24,7 +24,8 @@ from remanence.drafts import Draft
 from remanence.language.keys import derive
 from remanence.reading import readings
 from remanence.settings import Settings
-from remanence.store.protocol import Reading, Store
+from remanence.store.parts import Reading
+from remanence.store.protocol import Store
 
 hypothesis_settings.register_profile("dev", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)

@@ -17,7 +17,7 @@ from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
 from remanence.recall.view import View
 from remanence.settings import Settings
-from remanence.store.protocol import Reading
+from remanence.store.parts import Reading
 
 NOW = datetime(2024, 6, 12, 15, tzinfo=UTC)  # a Wednesday
 CLOSE = 1e-3  # the fast path counts in float32
