@@ -21,7 +21,7 @@ from remanence.recall.query import Query
 from remanence.rooms import Rooms
 from remanence.store.erasure import Survey, refuse_frozen
 from remanence.write.messages import name, text
-from remanence.write.pipeline import Progress
+from remanence.write.pipeline import Progress, new_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,12 +46,19 @@ def forget(
         return made
     refuse_frozen(survey)
     key = SigningKey.open(rooms.settings.signing_key)  # before anything is erased: without it there is no receipt
-    order = Order(made, gate.name, checked, tombstone)
+    order = Order(new_id(), made, gate.name, checked, tombstone)
     return erase.carry_out(_store(rooms), order, survey, key, _searching(rooms), progress)
 
 
 def _planned(
-    rooms: Rooms, gate: Gate, cube_ids: Wanted, *, query: str | None, source: str | None, user: str | None, space: str | None
+    rooms: Rooms,
+    gate: Gate,
+    cube_ids: Wanted,
+    *,
+    query: str | None,
+    source: str | None,
+    user: str | None,
+    space: str | None,
 ) -> tuple[Plan, Survey]:
     """The plan, once the caller may have it."""
     selector = _selector(rooms, cube_ids, query, source, user, optional_space(space))
@@ -69,7 +76,9 @@ def _selector(
 ) -> Selector:
     ids = None
     if cube_ids is not None:
-        some = list(cube_ids) if isinstance(cube_ids, Iterable) and not isinstance(cube_ids, str | MemCube) else [cube_ids]
+        some = (
+            list(cube_ids) if isinstance(cube_ids, Iterable) and not isinstance(cube_ids, str | MemCube) else [cube_ids]
+        )
         ids = [identity(one) for one in some]
     checked = None if query is None else text(query, "The query", rooms.settings.max_question)
     named = any(one is not None for one in (query, source, user))
@@ -88,7 +97,8 @@ def _store(rooms: Rooms) -> SQLiteStore:
 
 def _searching(rooms: Rooms) -> Searching:
     """The real recall and the real answerer, without anything that would carry the erased text elsewhere: no language model, no
-    remote embedder, no cache of questions, no log."""
+    remote embedder, no cache of questions, no log.
+    """
     recall, remote = _recall(rooms), rooms.settings.embedder.startswith(("http://", "https://"))
 
     def found(
@@ -157,7 +167,9 @@ class Receipts:
         stored = _store(self._rooms).tombstones.receipts()
         body = next((one.body for one in stored if one.id == receipt_id), None)
         if body is None:
-            raise ReceiptError(f"There is no receipt {receipt_id!r}.", "See memory.receipts.list(), or: remanence receipts list")
+            raise ReceiptError(
+                f"There is no receipt {receipt_id!r}.", "See memory.receipts.list(), or: remanence receipts list"
+            )
         return parsed(body)
 
     def verify(self, receipt: Receipt | str | Path, *, key: str | Path | None = None, again: bool = True) -> Verified:

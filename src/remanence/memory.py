@@ -17,7 +17,7 @@ from remanence.policies import Clock, Trust, utc_now
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.stats import Stats
-from remanence.store.protocol import Checked, Store
+from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
 from remanence.write.forgotten import refuse_forgotten
 from remanence.write.messages import Content, Message, messages, moment, name

@@ -71,7 +71,13 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
 
 
 def import_(
-    store: Store, path: Path, encoding: Encoding, settings: Settings, progress: Progress | None, *, relearn: bool = False
+    store: Store,
+    path: Path,
+    encoding: Encoding,
+    settings: Settings,
+    progress: Progress | None,
+    *,
+    relearn: bool = False,
 ) -> int:
     """Read an export, batch by batch, each durable. Versions that the store has are skipped, and so are readings of versions
     that it has a reading of. A batch's readings are durable after its versions: an import that was cut off between the two
@@ -105,7 +111,8 @@ def import_(
 
 def _forgotten(store: Store, file: BinaryIO, path: Path, settings: Settings, *, relearn: bool) -> set[str]:
     """Ids of memories in the rest of the file that are left out: of which a version, or a telling sentence of it, was forgotten
-    in their space, and what was made of them. Memories that are in the store stay."""
+    in their space, and what was made of them. Memories that are in the store stay.
+    """
     if not store.tombstones.any():
         return set()
     here, found, made = file.tell(), set[str](), dict[str, set[str]]()
@@ -120,7 +127,9 @@ def _forgotten(store: Store, file: BinaryIO, path: Path, settings: Settings, *, 
             elif not _there(store, cube.id):
                 found.add(cube.id)
     file.seek(here)
-    while more := {one for one, parents in made.items() if one not in found and parents & found and not _there(store, one)}:
+    while more := {
+        one for one, parents in made.items() if one not in found and parents & found and not _there(store, one)
+    }:
         found |= more
     if found:
         _LOG.warning(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,9 @@ def _selected(args: Args) -> dict[str, Any]:
     found: dict[str, Any] = {"query": args.query, "source": args.source, "user": args.user, "space": args.space}
     if args.all_of_space:
         if args.space is None or args.ids or any(found[one] is not None for one in ("query", "source", "user")):
-            raise InputError("--all-of-space erases a whole space.", "Name it, and nothing else: --space SPACE --all-of-space")
+            raise InputError(
+                "--all-of-space erases a whole space.", "Name it, and nothing else: --space SPACE --all-of-space"
+            )
     elif not args.ids and all(found[one] is None for one in ("query", "source", "user")):
         raise InputError(
             "Nothing was named to forget.", "Give ids, --query, --source or --user; or --space SPACE --all-of-space."
@@ -67,7 +68,10 @@ def _check_new(path: Path) -> None:
 
 
 def _write(args: Args, receipt: Receipt) -> None:
-    for path, text in ((args.receipt, receipt.canonical().decode() + "\n"), (args.page, receipt.page() if args.page else "")):
+    for path, text in (
+        (args.receipt, receipt.canonical().decode() + "\n"),
+        (args.page, receipt.page() if args.page else ""),
+    ):
         if path:
             with new_file(place(path, "path")) as file:
                 file.write(text)
@@ -85,7 +89,11 @@ def _lines(plan: Plan) -> list[str]:
     asked = [one for one in plan.memories if one.chosen]
     lines = [f"{one.id}  {show.line(one.preview, 70)}" for one in asked[:_SHOWN]]
     lines += [f"… and {len(asked) - _SHOWN} more"] if len(asked) > _SHOWN else []
-    lines += [f"goes with it: {one.id}  {one.substrate}: {show.line(one.preview, 60)}" for one in plan.memories if not one.chosen][:_SHOWN]
+    lines += [
+        f"goes with it: {one.id}  {one.substrate}: {show.line(one.preview, 60)}"
+        for one in plan.memories
+        if not one.chosen
+    ][:_SHOWN]
     lines += [f"{count:>7,}  {name}" for name, count in plan.counts.items()]
     lines += [f"close, and stays: {one.id}  {one.similarity:.2f}  {show.line(one.preview, 60)}" for one in plan.close]
     for words, ids in (
@@ -130,7 +138,8 @@ def _list(args: Args) -> Answer:
     with opened(args) as memory:
         found = memory.receipts.list()
     lines = [
-        f"{one.id}  {one.issued_at[:19]}  grade {one.grade}  {len(one.ids):,} memories by {one.request.selector}" for one in found
+        f"{one.id}  {one.issued_at[:19]}  grade {one.grade}  {len(one.ids):,} memories by {one.request.selector}"
+        for one in found
     ]
     return Answer({"receipts": [one.to_json() for one in found]}, lambda: show.plain(*lines or ["No receipts yet."]))
 
@@ -157,7 +166,9 @@ def _verify(args: Args) -> Answer:
 
 
 def _verified(found: Verified) -> RenderableType:
-    lines = [f"{'holds' if one.ok else 'FAILS':<6} {one.name}{f': {one.words}' if one.words else ''}" for one in found.checks]
+    lines = [
+        f"{'holds' if one.ok else 'FAILS':<6} {one.name}{f': {one.words}' if one.words else ''}" for one in found.checks
+    ]
     lines += [f"note: {one}" for one in found.notes]
     head = f"Receipt {found.receipt}, grade {found.grade}: {'holds' if found.ok else 'does not hold'}"
     return show.plain(head, *lines)
@@ -178,7 +189,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--no-tombstone": {"action": "store_true", "help": "keep no keyed digests: it may be learned again"},
     "--receipt": _file("write the signed receipt there, as JSON"),
     "--page": _file("write the receipt there as a web page"),
-    "what?": {"nargs": "?", "choices": ["list", "show", "verify"], "default": "list", "help": "list (default), show or verify"},
+    "what?": {
+        "nargs": "?",
+        "choices": ["list", "show", "verify"],
+        "default": "list",
+        "help": "list (default), show or verify",
+    },
     "which?": {"nargs": "?", "metavar": "ID_OR_FILE", "help": "the id of a receipt, or its file"},
     "--key": {"metavar": "KEY", "help": "public key of whom you trust, in hexadecimal digits or a file"},
 }

@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from remanence.errors import ForgetIncompleteError, InputError
+from remanence.errors import ForgetIncompleteError, InputError, StoreError
 from remanence.forget import probe, search
 from remanence.forget.plan import Plan, Selector
 from remanence.forget.probe import Bytes, Test, Verdict, Wanted
@@ -28,13 +28,14 @@ from remanence.language.sameness import normalised, telling_sentences
 from remanence.store import erasure, scan
 from remanence.store.erasure import Survey
 from remanence.store.tombstones import store_id
-from remanence.write.pipeline import Progress, new_id
 
 if TYPE_CHECKING:
     import sqlite3
 
     from remanence.store.sqlite import SQLiteStore
 
+Progress = Callable[[int, int], None]
+"""Called with how many steps are done, and how many there are."""
 _TRIES = 3
 _STEPS = 5
 _LEAST = 12  # characters of a normalised text that a reason may not hold; shorter ones are said by many
@@ -56,6 +57,8 @@ _PLACES: Mapping[str, str] = {
 class Order:
     """A forget that was confirmed."""
 
+    receipt: str
+    """The id that its receipt gets."""
     plan: Plan
     by: str
     reason: str | None
@@ -105,13 +108,19 @@ def check_reason(reason: str | None, survey: Survey) -> str | None:
         phrases = [one for one in map(normalised, (text, *telling_sentences(text))) if len(one) >= _LEAST]
         if any(one in said for one in phrases):
             raise InputError(
-                "The reason repeats what is to be forgotten, and it stays in the receipt.", "Say why, not what: “asked by the user”."
+                "The reason repeats what is to be forgotten, and it stays in the receipt.",
+                "Say why, not what: “asked by the user”.",
             )
     return reason
 
 
 def carry_out(
-    store: SQLiteStore, order: Order, survey: Survey, key: SigningKey, searching: Searching, progress: Progress | None = None
+    store: SQLiteStore,
+    order: Order,
+    survey: Survey,
+    key: SigningKey,
+    searching: Searching,
+    progress: Progress | None = None,
 ) -> Receipt:
     """Erase what a plan names and all that was made of it by now, rewrite the file, probe, and store the signed receipt.
 
@@ -123,7 +132,7 @@ def carry_out(
         The rows are gone, but the file could not be rewritten, or a test failed. Its `receipt` says which; it is stored.
     """
     step = _steps(progress)
-    receipt_id, chosen = new_id(), [target.id for target in survey.targets if target.chosen]
+    chosen = [target.id for target in survey.targets if target.chosen]
     tests = probe.controls()
     sought = probe.wanted(survey)
     before = probe.look(store, sought, spare_living=False)
@@ -131,7 +140,7 @@ def carry_out(
     wanted = search.searches(survey)
     found = search.run(wanted, searching.look, searching.ask)
     step()
-    done = _erase(store, order, chosen, receipt_id)
+    done = _erase(store, order, chosen)
     if done.survey.ids != survey.ids or done.survey.versions != survey.versions:  # written since the first look
         sought = probe.wanted(done.survey)
     step()
@@ -146,7 +155,7 @@ def carry_out(
     tests += [near.test] if near.test else []
     tests.append(probe.structure_test(store))
     evidence = _Evidence(sought, before, after, left, tuple(tests), failure, near.ids)
-    receipt = _issue(store, _unsigned(store, order, done, evidence, receipt_id), key)
+    receipt = _issued(store, _unsigned(store, order, done, evidence), key)
     step()
     if not receipt.ok:
         raise _incomplete(store, receipt, evidence)
@@ -170,7 +179,7 @@ def _tested(controls: Sequence[Test], found: list[Test]) -> list[Test]:
     return found if all(one.verdict is Verdict.PASS for one in controls) else probe.as_invalid(found)
 
 
-def _erase(store: SQLiteStore, order: Order, chosen: Sequence[str], receipt_id: str) -> _Done:
+def _erase(store: SQLiteStore, order: Order, chosen: Sequence[str]) -> _Done:
     digests: list[bytes] = []
     last: list[tuple[int, bytes]] = []
     now = store.clock()
@@ -179,7 +188,7 @@ def _erase(store: SQLiteStore, order: Order, chosen: Sequence[str], receipt_id: 
         for target in survey.targets if order.tombstone else ():
             if target.chosen or not target.last.provenance.derived_from:
                 texts = [cube.text for cube in target.cubes]
-                digests.extend(store.tombstones.bury(connection, target.number, texts, receipt_id, now))
+                digests.extend(store.tombstones.bury(connection, target.number, texts, order.receipt, now))
         last.append(connection.execute("SELECT entry, hash FROM journal ORDER BY entry DESC LIMIT 1").fetchone())
 
     erased = erasure.erase(store.connections, chosen, order.plan.selector.space, now, also)
@@ -190,27 +199,28 @@ def _erase(store: SQLiteStore, order: Order, chosen: Sequence[str], receipt_id: 
 
 def _rewrite(store: SQLiteStore, sought: Wanted) -> tuple[Bytes, str]:
     """Rewrite the file and look again; what another forget erases meanwhile may hold the same bytes until its own rewrite."""
+    after, failure = probe.Bytes({}, 0, {}), ""
     for _ in range(_TRIES):
         try:
             store.scrub()
         except ForgetIncompleteError as error:
-            return probe.look(store, sought, spare_living=True), f"{error.what} {error.next_step}"
+            failure = f"{error.what} {error.next_step}"
         after = probe.look(store, sought, spare_living=True)
-        if not any(after.places.values()):
+        if failure or not any(after.places.values()):
             break
-    return after, ""
+    return after, failure
 
 
 # ── the receipt ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _unsigned(store: SQLiteStore, order: Order, done: _Done, evidence: _Evidence, receipt_id: str) -> Receipt:
+def _unsigned(store: SQLiteStore, order: Order, done: _Done, evidence: _Evidence) -> Receipt:
     survey, selector = done.survey, order.plan.selector
     substrates = _substrates(survey, evidence, len(done.digests))
     grade = graded(evidence.tests, substrates, rewritten=not evidence.failure)
     first = min(cube.recorded_at for target in survey.targets for cube in target.cubes)
     return Receipt(
-        id=receipt_id, number=0, issued_at=store.clock().isoformat(timespec="microseconds"), issuer="", key="",
+        id=order.receipt, number=0, issued_at=store.clock().isoformat(timespec="microseconds"), issuer="", key="",
         store=store_id(store.secret()),
         request=Request(order.by, selector.kind, _selector_digest(store, order, selector), selector.space, order.reason),
         target=Aim(
@@ -242,7 +252,11 @@ def _substrates(survey: Survey, evidence: _Evidence, digests: int) -> tuple[Subs
             found.append(Substrate(name, count, after, "rows deleted", Verdict.FAIL if after else Verdict.PASS))
     for name, after in evidence.after.places.items():
         verdict = Verdict.NOT_COMPUTABLE if after is None else Verdict.FAIL if after else Verdict.PASS
-        found.append(Substrate(f"bytes of the store: {name}", evidence.before.places.get(name) or 0, after, _PLACES[name], verdict))
+        found.append(
+            Substrate(
+                f"bytes of the store: {name}", evidence.before.places.get(name) or 0, after, _PLACES[name], verdict
+            )
+        )
     searched = [one for one in evidence.tests if one.name.startswith("search")]
     worst = max((one.verdict for one in searched), key=list(Verdict).index, default=Verdict.NOT_COMPUTABLE)
     failed = Verdict.FAIL if any(one.verdict is Verdict.FAIL for one in searched) else worst
@@ -255,25 +269,42 @@ def _substrates(survey: Survey, evidence: _Evidence, digests: int) -> tuple[Subs
 
 
 def _risks(evidence: _Evidence, *, tombstone: bool) -> tuple[str, ...]:
-    found = [f"Not computable: {one.name}. {one.words}".strip() for one in evidence.tests if one.verdict is Verdict.NOT_COMPUTABLE]
-    found += [f"Answered from other memories: {one.words}." for one in evidence.tests if one.name.startswith("re-ask") and one.words]
+    found = [
+        f"Not computable: {one.name}. {one.words}".strip()
+        for one in evidence.tests
+        if one.verdict is Verdict.NOT_COMPUTABLE
+    ]
+    found += [
+        f"Answered from other memories: {one.words}."
+        for one in evidence.tests
+        if one.name.startswith("re-ask") and one.words
+    ]
     found += [f"Another memory says about the same: {one}." for one in evidence.resembling]
     if evidence.failure:
         found.append(f"The file was not rewritten: {evidence.failure}")
     if evidence.sought.short:
-        found.append(f"{evidence.sought.short} values under {scan.SHORTEST} bytes cannot be told from chance in bytes; rows were checked.")
+        found.append(
+            f"{evidence.sought.short} values under {scan.SHORTEST} bytes cannot be told from chance in bytes; rows were checked."
+        )
     found.append("Compressed or encrypted copies inside the file would not be seen by the scan; this store makes none.")
     if tombstone:
         found.append("Whoever has the file can test a guess against the keyed digests, for their key lies in it.")
     return tuple(found)
 
 
-def _issue(store: SQLiteStore, receipt: Receipt, key: SigningKey) -> Receipt:
+def _issued(store: SQLiteStore, receipt: Receipt, key: SigningKey) -> Receipt:
     def make(number: int, before: str | None) -> tuple[str, str, str, str]:
         made = signed(receipt, key, number, before)
         return made.id, made.issued_at, ", ".join(made.target.spaces), canonical(made.to_json()).decode()
 
-    return parsed(store.tombstones.issue(make).body)
+    try:
+        return parsed(store.tombstones.issue(make).body)
+    except StoreError as error:  # a full disk: what could not be stored is at least handed over, outside the chain
+        raise ForgetIncompleteError(
+            f"The rows are erased, but the receipt could not be stored: {error.what}",
+            "Remove the cause and open the store again: the clean-up is finished then. The error holds the receipt.",
+            signed(receipt, key, 0, None),
+        ) from error
 
 
 def _incomplete(store: SQLiteStore, receipt: Receipt, evidence: _Evidence) -> ForgetIncompleteError:
@@ -282,4 +313,8 @@ def _incomplete(store: SQLiteStore, receipt: Receipt, evidence: _Evidence) -> Fo
     left = sum(count or 0 for count in evidence.after.places.values())
     failed = [one.name for one in receipt.tests if one.verdict is Verdict.FAIL]
     what = f"{left} of {len(evidence.sought.traces())} traces can still be read from {store.location}; failed: {', '.join(failed)}."
-    return ForgetIncompleteError(what, f"See the receipt {receipt.id}. Close other programs that use the file, then run: remanence verify", receipt)
+    return ForgetIncompleteError(
+        what,
+        f"See the receipt {receipt.id}. Close other programs that use the file, then run: remanence verify",
+        receipt,
+    )

@@ -29,7 +29,10 @@ def text(receipt: Receipt) -> str:
         *(f"{name}: {value}" for name, value in _facts(receipt)),
         "",
         "Where it was, rows or pieces before and after:",
-        *(f"  {one.verdict:<14} {one.kind}: {_n(one.before)} -> {_n(one.after)}  ({one.method})" for one in receipt.substrates),
+        *(
+            f"  {one.verdict:<14} {one.kind}: {_n(one.before)} -> {_n(one.after)}  ({one.method})"
+            for one in receipt.substrates
+        ),
         "",
         "Tests, before and after:",
         *(
@@ -49,7 +52,10 @@ def text(receipt: Receipt) -> str:
 def page(receipt: Receipt) -> str:
     """The receipt as a page of HTML that needs nothing else; everything in it is escaped."""
     substrates = ((one.kind, _n(one.before), _n(one.after), one.method, one.verdict) for one in receipt.substrates)
-    tests = ((one.name, one.statistic, str(one.n), _n(one.before), _n(one.after), one.verdict, one.words) for one in receipt.tests)
+    tests = (
+        (one.name, one.statistic, str(one.n), _n(one.before), _n(one.after), one.verdict, one.words)
+        for one in receipt.tests
+    )
     parts = [
         f"<h1>Receipt of a forget</h1><p>Grade <b>{receipt.grade}</b>: {escape(_GRADES[receipt.grade])}.</p>",
         _table((), _facts(receipt)),
@@ -79,7 +85,10 @@ def _facts(receipt: Receipt) -> list[tuple[str, str]]:
         ("asked by", request.subject),
         ("by", request.selector + (f" in the space {request.space!r}" if request.space else "")),
         ("reason", request.reason or "none given"),
-        ("erased", f"{len(target.record_ids)} memories, {target.versions} versions; {target.chosen} of them were asked for"),
+        (
+            "erased",
+            f"{len(target.record_ids)} memories, {target.versions} versions; {target.chosen} of them were asked for",
+        ),
         ("spaces", ", ".join(target.spaces)),
         ("written from", receipt.time_window[0]),
         ("erased at", receipt.time_window[1]),

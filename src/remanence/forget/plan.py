@@ -116,20 +116,23 @@ def selector_of(
     ids: Sequence[str] | None, query: str | None, source: str | None, user: str | None, space: str | None
 ) -> Selector:  # fmt: skip
     """What the arguments of a forget mean; InputError unless they name exactly one kind of thing. Names are checked elsewhere."""
-    given = {name: value for name, value in (("ids", ids), ("query", query), ("source", source), ("user", user)) if value is not None}
+    kinds: dict[Selection, Sequence[str] | str | None] = {"ids": ids, "query": query, "source": source, "user": user}
+    given = [kind for kind, value in kinds.items() if value is not None]
     if len(given) > 1:
-        raise InputError(f"Both {' and '.join(given)} were given.", "Forget by one of them; several calls forget several things.")
+        raise InputError(
+            f"Both {' and '.join(given)} were given.", "Forget by one of them; several calls forget several things."
+        )
     if ids is not None:
         if not ids:
             raise InputError("No id was given.", "Pass the id of a memory, or several.")
         return Selector("ids", tuple(dict.fromkeys(ids)), space)
-    if not given and space is None:
+    if given:
+        return Selector(given[0], (str(kinds[given[0]]),), space)
+    if space is None:
         raise InputError(
-            "Nothing was named to forget.", "Pass ids, query=, source= or user=; or space= alone for everything in a space."
+            "Nothing was named to forget.",
+            "Pass ids, query=, source= or user=; or space= alone for everything in a space.",
         )
-    for name, value in (("query", query), ("source", source), ("user", user)):
-        if value is not None:
-            return Selector(name, (value,), space)
     return Selector("space", (), space)
 
 
@@ -148,7 +151,9 @@ def select(store: SQLiteStore, selector: Selector) -> list[str]:
     space = selector.space or ""
     if selector.kind == "query":
         if not stems(selector.value[0]):
-            raise InputError(f"{selector.value[0]!r} has no content words.", "Name at least one word that tells something.")
+            raise InputError(
+                f"{selector.value[0]!r} has no content words.", "Name at least one word that tells something."
+            )
         found = chosen.by_query(store.connections, space, selector.value[0])
     else:
         value = selector.value[0] if selector.value else None
@@ -227,7 +232,9 @@ def _close(store: SQLiteStore, survey: Survey) -> tuple[Close, ...]:
             best[found.ids[place]] = float(nearest[place])
     top = sorted(best, key=lambda one: (-best[one], one))[:_MOST_CLOSE]
     texts = chosen.texts(store.connections, top)
-    return tuple(Close(one, round(best[one], 3), " ".join(texts[one].split())[:_PREVIEW]) for one in top if one in texts)
+    return tuple(
+        Close(one, round(best[one], 3), " ".join(texts[one].split())[:_PREVIEW]) for one in top if one in texts
+    )
 
 
 # ── out of reach ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,12 +247,20 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
     spaces = sorted({target.space for target in survey.targets})
     for copy in store.tombstones.copies(since, spaces):
         there = "" if Path(copy.path).exists() else ", not there any more under this name"
-        do = "Delete it, or open it and forget the same ids there." if copy.kind == "backup" else "Delete it and export again."
+        do = (
+            "Delete it, or open it and forget the same ids there."
+            if copy.kind == "backup"
+            else "Delete it and export again."
+        )
         found.append(Beyond(f"{copy.kind} of {copy.at[:19]}Z{there}", copy.path, do))
     for name, url in (("embedder", settings.embedder), ("language model", settings.model)):
         if host := _host(url):
             found.append(
-                Beyond(f"remote {name}", host, "It may have been sent these texts. Ask its operator what is kept, and have it erased.")
+                Beyond(
+                    f"remote {name}",
+                    host,
+                    "It may have been sent these texts. Ask its operator what is kept, and have it erased.",
+                )
             )
     found += [
         Beyond("copies made by other means", "copied files, file-system snapshots, system backups", "Delete them where you know of any."),

@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from remanence.store import erasure, scan
+from remanence.store import scan, scrubbing
 from remanence.store.erasure import Survey
 from remanence.store.verification import verify
 
@@ -31,7 +31,7 @@ _FULL = 1000  # versions up to which everything is derived again; beyond it that
 class Verdict(StrEnum):
     """What a test or a substrate came to."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 (a verdict)
     FAIL = "FAIL"
     NOT_COMPUTABLE = "NOT_COMPUTABLE"
     """It could not have failed: what it looks for was not seen before either."""
@@ -145,7 +145,8 @@ class Wanted:
 def wanted(survey: Survey) -> Wanted:
     """The pieces of everything that a survey found."""
     plain = {
-        name: tuple(found for one in values if (found := tuple(scan.pieces(one)))) for name, values in survey.values.items()
+        name: tuple(found for one in values if (found := tuple(scan.pieces(one))))
+        for name, values in survey.values.items()
     }
     vectors = [*survey.values["vectors"], *survey.values["vectors of readings"]]
     forms = [*map(scan.encoded, survey.texts), *map(scan.encoded_vector, vectors)]
@@ -181,7 +182,9 @@ def byte_tests(sought: Wanted, before: Bytes, after: Bytes, *, overhang: int) ->
         )
         for name, values in sought.plain.items()
     ]  # fmt: skip
-    if sought.encoded:  # copies in other encodings need not have been there: the control shows that the scan would see them
+    if (
+        sought.encoded
+    ):  # copies in other encodings need not have been there: the control shows that the scan would see them
         found.append(
             Test(
                 "bytes: other encodings", "texts and vectors with a piece in UTF-16, base64, hex, JSON, URL, lower case or float32",
@@ -191,10 +194,20 @@ def byte_tests(sought: Wanted, before: Bytes, after: Bytes, *, overhang: int) ->
     unread = [name for name, some in after.places.items() if some is None]
     if unread:
         found.append(
-            Test("bytes: places that cannot be read", "places", len(unread), None, None, Verdict.NOT_COMPUTABLE, ", ".join(unread))
+            Test(
+                "bytes: places that cannot be read",
+                "places",
+                len(unread),
+                None,
+                None,
+                Verdict.NOT_COMPUTABLE,
+                ", ".join(unread),
+            )
         )
     if overhang:
-        found.append(Test("bytes: beyond the last page", "bytes that no scan saw", overhang, None, overhang, Verdict.FAIL))
+        found.append(
+            Test("bytes: beyond the last page", "bytes that no scan saw", overhang, None, overhang, Verdict.FAIL)
+        )
     return found
 
 
@@ -209,7 +222,9 @@ def _verdict(before: int, after: int) -> Verdict:
 
 def row_tests(left: Mapping[str, int], survey: Survey, short: int) -> list[Test]:
     """No row of any table belongs to what was erased. `left` counts by substrate, as `survey.counts` did before."""
-    words = f"{short} values under {scan.SHORTEST} bytes were looked for here, in rows, and not in bytes." if short else ""
+    words = (
+        f"{short} values under {scan.SHORTEST} bytes were looked for here, in rows, and not in bytes." if short else ""
+    )
     if total := sum(left.values()):
         there = ", ".join(f"{name}: {count}" for name, count in left.items() if count)
         words = f"left are {there}. {words}".strip()
@@ -225,7 +240,10 @@ def structure_test(store: SQLiteStore) -> Test:
         checked = verify(store.connections)
         looked_at, problems, name = sum(checked.checks.values()), checked.problems, "structure: verify"
     else:
-        looked_at, problems, name = *erasure.quick_check(store.connections), "structure: pages and the end of the journal"
+        looked_at, problems, name = (
+            *scrubbing.quick_check(store.connections),
+            "structure: pages and the end of the journal",
+        )
     verdict = Verdict.FAIL if problems else Verdict.PASS
     return Test(name, "problems", looked_at, None, len(problems), verdict, "; ".join(problems[:3]))
 
@@ -233,6 +251,8 @@ def structure_test(store: SQLiteStore) -> Test:
 def as_invalid(tests: list[Test]) -> list[Test]:
     """What byte tests come to when the controls failed: nothing."""
     return [
-        replace(one, verdict=Verdict.NOT_COMPUTABLE) if one.name.startswith("bytes:") and one.verdict is Verdict.PASS else one
+        replace(one, verdict=Verdict.NOT_COMPUTABLE)
+        if one.name.startswith("bytes:") and one.verdict is Verdict.PASS
+        else one
         for one in tests
     ]

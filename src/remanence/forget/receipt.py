@@ -22,6 +22,7 @@ METHOD = "erase rows, rewrite file, probe"
 VERSION = 1
 FIRST = "0" * 64
 """What stands in `prev` of the first receipt of a store."""
+_ELSE = "Pass a file that forget wrote, or the id of a receipt."
 Grade = Literal["E", "S", "F"]
 """E: exact, every substrate was erased. S: suppressed only, no row is left but the file could not be rewritten. F: failed."""
 
@@ -136,7 +137,14 @@ class Receipt:
         rollback = {"possible": False, "how": "", "expires": None}
         issuer = {"fingerprint": data.pop("issuer"), "key": data.pop("key")}
         window = dict(zip(("from", "to"), data.pop("time_window"), strict=True))
-        return {"format": FORMAT, **data, "issuer": issuer, "time_window": window, "method": method, "rollback": rollback}
+        return {
+            "format": FORMAT,
+            **data,
+            "issuer": issuer,
+            "time_window": window,
+            "method": method,
+            "rollback": rollback,
+        }
 
     def canonical(self) -> bytes:
         """Its one byte form, signature included: what `prev` of the next receipt is the digest of."""
@@ -199,12 +207,15 @@ def parsed(text: str | bytes) -> Receipt:
     try:
         data = json.loads(text)
         if data["format"] != FORMAT:
-            raise ReceiptError(f"The format {data['format']!r} is not known.", "Upgrade: pip install --upgrade remanence")
+            raise ReceiptError(
+                f"The format {data['format']!r} is not known.", "Upgrade: pip install --upgrade remanence"
+            )
         found = _receipt(data)
-        if found.to_json() != data:
-            raise ValueError("it has other fields")
+        same = found.to_json() == data
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ReceiptError(f"This is not a receipt: {error!r}.", "Pass a file that forget wrote, or the id of a receipt.") from error
+        raise ReceiptError(f"This is not a receipt: {error!r}.", _ELSE) from error
+    if not same:
+        raise ReceiptError("This receipt has other fields than the format.", _ELSE)
     return found
 
 
@@ -212,11 +223,18 @@ def _receipt(data: Mapping[str, Any]) -> Receipt:
     return Receipt(
         id=data["id"], number=data["number"], issued_at=data["issued_at"], issuer=data["issuer"]["fingerprint"],
         key=data["issuer"]["key"], store=data["store"], request=Request(**data["request"]),
-        target=Aim(**{name: tuple(one) if isinstance(one, list) else one for name, one in data["target"].items()}),
+        target=_aim(data["target"]),
         time_window=(data["time_window"]["from"], data["time_window"]["to"]), release=data["method"]["release"],
         substrates=tuple(Substrate(**one | {"verdict": Verdict(one["verdict"])}) for one in data["substrates"]),
         tests=tuple(Test(**one | {"verdict": Verdict(one["verdict"])}) for one in data["tests"]),
         came_back=tuple(data["came_back"]), rebuilt=tuple(data["rebuilt"]), residual_risk=tuple(data["residual_risk"]),
         not_reached=tuple(Beyond(**one) for one in data["not_reached"]), exact=data["exact"], grade=data["grade"],
         journal=Chained(**data["journal"]), prev=data["prev"], signature=data["signature"],
+    )  # fmt: skip
+
+
+def _aim(data: Mapping[str, Any]) -> Aim:
+    return Aim(
+        record_ids=tuple(data["record_ids"]), chosen=data["chosen"], spaces=tuple(data["spaces"]), versions=data["versions"],
+        keyed_digests=tuple(data["keyed_digests"]), lineage_closure_digest=data["lineage_closure_digest"],
     )  # fmt: skip

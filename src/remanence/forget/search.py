@@ -113,7 +113,9 @@ def run(sought: Searches, look: Look, ask: Ask | None) -> Found:
             exact += not sought.gone.isdisjoint(look(text, target.space))
             reworded += not sought.gone.isdisjoint(look(paraphrase(text) or text, target.space))
             embedded += vector is not None and not sought.gone.isdisjoint(look("?", target.space, _row(vector)))
-        for one in sought.asked if ask else ():
+        for one in sought.asked:
+            if ask is None:
+                break
             answer = ask(one.question, one.space)
             if answer.abstained or f" {normalised(one.answer)} " not in f" {normalised(answer.text)} ":
                 continue
@@ -171,7 +173,8 @@ class Resembling:
 
 def resembling(store: SQLiteStore, sought: Searches) -> Resembling:
     """The neighbours of the erased embeddings among the living that are closer than unrelated memories are to each other: above
-    the 99th percentile of the similarities of up to 200 memories of the space. They are no residue, but they say about the same."""
+    the 99th percentile of the similarities of up to 200 memories of the space. They are no residue, but they say about the same.
+    """
     import numpy as np
 
     near, n, null = dict[str, float](), 0, 0
@@ -192,4 +195,15 @@ def resembling(store: SQLiteStore, sought: Searches) -> Resembling:
     words = f"Measured on {null:,} pairs of living memories. "
     words += f"The closest of {len(near)}: {', '.join(ids)}" if ids else "No living memory is closer than that."
     name, statistic = "embedding: neighbours", "erased memories among those above the 99th percentile of unrelated ones"
-    return Resembling(Test(name, statistic, n, n, len(near.keys() & sought.gone), Verdict.FAIL if near.keys() & sought.gone else Verdict.PASS, words), ids)
+    return Resembling(
+        Test(
+            name,
+            statistic,
+            n,
+            n,
+            len(near.keys() & sought.gone),
+            Verdict.FAIL if near.keys() & sought.gone else Verdict.PASS,
+            words,
+        ),
+        ids,
+    )

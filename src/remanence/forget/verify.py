@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from remanence.store.sqlite import SQLiteStore
 
 _MOST = 4_000_000  # bytes of a receipt's file
-_PLACES = (("cubes", "id"), ("lineage", "parent"), ("lineage", "child"), ("events", "id"), ("usage", "id"), ("reply_sources", "id"))
+_PLACES = (
+    ("cubes", "id"),
+    ("lineage", "parent"),
+    ("lineage", "child"),
+    ("events", "id"),
+    ("usage", "id"),
+    ("reply_sources", "id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,9 @@ def alone(receipt: Receipt, key: bytes | None) -> Verified:
     ]
     if key is not None:
         found.append(Check("key", receipt.key == key.hex(), fingerprint(key)))
-    notes = () if key is not None else ("No key was given: the signature shows that nothing was changed, not who signed.",)
+    notes = (
+        () if key is not None else ("No key was given: the signature shows that nothing was changed, not who signed.",)
+    )
     return Verified(receipt.id, receipt.grade, tuple(found), notes)
 
 
@@ -145,7 +154,11 @@ def _scans(store: SQLiteStore, receipt: Receipt) -> tuple[list[Check], tuple[str
     digests = [bytes.fromhex(one) for one in receipt.target.keyed_digests]
     with store.connections.read() as connection:
         left = {table: count for table, column in _PLACES if (count := _count(connection, table, column, receipt.ids))}
-    again = sorted({one for space in receipt.target.spaces for one in store.tombstones.living(space, digests)}) if digests else []
+    again = (
+        sorted({one for space in receipt.target.spaces for one in store.tombstones.living(space, digests)})
+        if digests
+        else []
+    )
     held = store.tombstones.held(digests)
     found = [Check("no row has an erased id", not left, ", ".join(f"{name} ({count})" for name, count in left.items()))]
     if not digests:

@@ -13,7 +13,6 @@ from remanence.cubes import MemCube, Page
 from remanence.drafts import Draft, Keys
 from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 
-
 if TYPE_CHECKING:
     from remanence.store.erasure import Survey
     from remanence.store.tombstones import Tombstones

@@ -22,7 +22,8 @@ class Questions(NamedTuple):
 
 def questions_about(connection: sqlite3.Connection, ids: Sequence[str], cubes: Sequence[MemCube]) -> Questions:
     """Those that one of these memories answered, that repeat its text or a sentence of it, or that were asked where nothing is
-    left: in a space, or of a user there, all of whose memories are among these."""
+    left: in a space, or of a user there, all of whose memories are among these.
+    """
     recorded = connection.execute(
         "SELECT q.n, s.name, q.question, q.filters, q.ids FROM questions q JOIN spaces s ON s.number = q.space"
     ).fetchall()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -87,11 +86,7 @@ def find(image: bytes, traces: Collection[bytes]) -> set[bytes]:
         at = _anchor(trace)
         waiting.setdefault(int.from_bytes(trace[at : at + 8], "little"), {})[trace] = at
     for place, key in _candidates(image, waiting):
-        there = [
-            trace
-            for trace, at in waiting[key].items()
-            if place >= at and image.startswith(trace, place - at)
-        ]
+        there = [trace for trace, at in waiting[key].items() if place >= at and image.startswith(trace, place - at)]
         for trace in there:
             del waiting[key][trace]
             found.add(trace)
@@ -117,7 +112,9 @@ def _candidates(image: bytes, keys: Mapping[int, object]) -> list[tuple[int, int
     table[_hashed(known)] = True
     found: list[tuple[int, int]] = []
     for shift in range(8):  # eight readings of the image as numbers, each one byte further on
-        numbers = np.frombuffer(image, "<u8", (len(image) - shift) // 8, shift) if len(image) >= shift + 8 else known[:0]
+        numbers = (
+            np.frombuffer(image, "<u8", (len(image) - shift) // 8, shift) if len(image) >= shift + 8 else known[:0]
+        )
         for start in range(0, len(numbers), _BLOCK):
             block = numbers[start : start + _BLOCK]
             likely = np.flatnonzero(table[_hashed(block)])
@@ -182,13 +179,13 @@ def mapped(path: str) -> bytes | None:
 
     SQLite's index of the log is locked by this process; opening and closing it would drop these locks.
     """
-    if not os.path.exists(path):
+    if not Path(path).exists():
         return b""
-    name, found = os.path.realpath(path), list[bytes]()
+    name, found = str(Path(path).resolve()), list[bytes]()
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        with Path("/proc/self/maps").open(encoding="utf-8", errors="surrogateescape") as maps:
             ranges = [line.split()[0].split("-") for line in maps if line.rstrip("\n").endswith(f" {name}")]
-        with open("/proc/self/mem", "rb", buffering=0) as memory:
+        with Path("/proc/self/mem").open("rb", buffering=0) as memory:
             for start, end in ranges:
                 memory.seek(int(start, 16))
                 found.append(memory.read(int(end, 16) - int(start, 16)))

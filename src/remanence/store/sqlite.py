@@ -22,10 +22,11 @@ from remanence.settings import Settings
 from remanence.store import claimed, rows
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
-from remanence.store.erasure import erase, residue, scrub
+from remanence.store.erasure import erase
 from remanence.store.imported import imported
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.scrubbing import residue, scrub
 from remanence.store.timeline import Timeline
 from remanence.store.tombstones import Tombstones
 from remanence.store.verification import verify

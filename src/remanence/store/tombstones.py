@@ -55,7 +55,8 @@ class Tombstones:
         """For each text whether it was forgotten in this space: as a `whole`, or a telling `sentence` of it."""
         with self._connections.read() as connection:
             row = connection.execute(
-                "SELECT number FROM spaces WHERE name = ? AND EXISTS (SELECT 1 FROM tombstones WHERE space = number)", (space,)
+                "SELECT number FROM spaces WHERE name = ? AND EXISTS (SELECT 1 FROM tombstones WHERE space = number)",
+                (space,),
             ).fetchone()
             if row is None:  # the common case must not slow a write down
                 return [None] * len(texts)
@@ -79,8 +80,8 @@ class Tombstones:
         secret = _secret(connection)
         wholes = [digest(text, secret) for text in texts]
         parts = [digest(sentence, secret) for text in texts for sentence in telling_sentences(text)]
-        found = dict.fromkeys(((one, WHOLE) for one in wholes)) | dict.fromkeys(
-            ((one, SENTENCE) for one in parts if one not in set(wholes))
+        found = dict.fromkeys((one, WHOLE) for one in wholes) | dict.fromkeys(
+            (one, SENTENCE) for one in parts if one not in set(wholes)
         )
         connection.executemany(
             "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?) ON CONFLICT (space, digest) DO UPDATE SET part = min(part, excluded.part)",
@@ -95,7 +96,8 @@ class Tombstones:
             gone = {digest(one, secret) for text in texts for one in (text, *telling_sentences(text))}
             return sum(
                 connection.execute(
-                    "DELETE FROM tombstones WHERE digest = ? AND space = (SELECT number FROM spaces WHERE name = ?)", (one, space)
+                    "DELETE FROM tombstones WHERE digest = ? AND space = (SELECT number FROM spaces WHERE name = ?)",
+                    (one, space),
                 ).rowcount
                 for one in gone
             )
@@ -112,7 +114,8 @@ class Tombstones:
         with self._connections.read() as connection:
             secret = _secret(connection)
             found = connection.execute(
-                "SELECT c.id, c.text FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? ORDER BY c.seq", (space,)
+                "SELECT c.id, c.text FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? ORDER BY c.seq",
+                (space,),
             )
             return list(dict.fromkeys(one for one, text in found if digest(text, secret) in wanted))
 
@@ -135,7 +138,9 @@ class Tombstones:
     def receipts(self) -> list[Stored]:
         """All receipts, oldest first."""
         with self._connections.read() as connection:
-            return [Stored(*row) for row in connection.execute("SELECT n, id, at, space, body FROM receipts ORDER BY n")]
+            return [
+                Stored(*row) for row in connection.execute("SELECT n, id, at, space, body FROM receipts ORDER BY n")
+            ]
 
     # ── copies ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +176,8 @@ def _known(connection: sqlite3.Connection, space: int, digests: Sequence[bytes])
     for at in range(0, len(digests), _MANY):
         some = digests[at : at + _MANY]
         found |= connection.execute(
-            f"SELECT digest, part FROM tombstones WHERE space = ? AND digest IN ({', '.join('?' * len(some))})", (space, *some)
+            f"SELECT digest, part FROM tombstones WHERE space = ? AND digest IN ({', '.join('?' * len(some))})",
+            (space, *some),
         ).fetchall()
     return found
 

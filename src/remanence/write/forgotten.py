@@ -50,7 +50,9 @@ def sift(
     return Sifted(
         kept=[one for one, match in zip(marked, matches, strict=True) if match != "whole"],
         held={cube.id: HELD for (cube, _), match in zip(marked, matches, strict=True) if match == "sentence"},
-        skipped=tuple(f"{marked[number - 1][0].provenance.source}: passage {number} was forgotten before" for number in gone),
+        skipped=tuple(
+            f"{marked[number - 1][0].provenance.source}: passage {number} was forgotten before" for number in gone
+        ),
     )
 
 

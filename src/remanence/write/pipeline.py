@@ -106,9 +106,7 @@ def _commit(
     known = store.known([mark for _, mark in batch], batch[0][0].scope.space)
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
-    drafts = iter(
-        [Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)]
-    )
+    drafts = iter([Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)])
     return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
 
 
