@@ -112,6 +112,8 @@ def _searching(rooms: Rooms) -> Searching:
         return recall(asked, lambda words: _vector(rooms, words, remote=remote) if vector is None else vector)
 
     def look(question: str, space: str, vector: NDArray[np.float32] | None = None) -> list[str]:
+        if vector is not None and recall.view(space).vectors.width != len(vector):
+            return []  # a reindex that was cut off left vectors of two embedders
         hits = found(question, k=search.K, space=space, route=Route.CHEAP, vector=vector)
         return [hit.cube.id for hit in hits]
 

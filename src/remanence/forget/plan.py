@@ -117,7 +117,7 @@ def selector_of(
 ) -> Selector:  # fmt: skip
     """What the arguments of a forget mean; InputError unless they name exactly one kind of thing. Names are checked elsewhere."""
     kinds: dict[Selection, Sequence[str] | str | None] = {"ids": ids, "query": query, "source": source, "user": user}
-    given = [kind for kind, value in kinds.items() if value is not None]
+    given: list[Selection] = [kind for kind, value in kinds.items() if value is not None]
     if len(given) > 1:
         raise InputError(
             f"Both {' and '.join(given)} were given.", "Forget by one of them; several calls forget several things."
