@@ -68,9 +68,9 @@ class Found:
     paraphrase: int
     embedding: int
     answered: int
-    """Questions whose answer gave what the erased text gives."""
+    """Questions for which an erased memory was read, or whose answer gave what the erased text gives."""
     unsupported: int
-    """Those of them that cite nothing but what was erased, or nothing at all."""
+    """Those of them that read it, or give that and cite no living memory."""
     supporting: tuple[str, ...] = ()
     """Living memories that such answers cite."""
     asked: bool = True
@@ -117,12 +117,12 @@ def run(sought: Searches, look: Look, ask: Ask | None) -> Found:
             if ask is None:
                 break
             answer = ask(one.question, one.space)
-            if answer.abstained or f" {normalised(one.answer)} " not in f" {normalised(answer.text)} ":
-                continue
+            says = not answer.abstained and f" {normalised(one.answer)} " in f" {normalised(answer.text)} "
+            read = not sought.gone.isdisjoint(hit.cube.id for hit in answer.used)
             cited = {citation.cube_id for citation in answer.citations}
-            answered += 1
-            unsupported += not cited - sought.gone
-            supporting |= dict.fromkeys(sorted(cited - sought.gone))
+            answered += says or read
+            unsupported += read or (says and not cited - sought.gone)
+            supporting |= dict.fromkeys(sorted(cited - sought.gone) if says else ())
     except (ModelError, StoreDamagedError) as error:  # what cannot be searched can still be erased
         return Found(0, 0, 0, 0, 0, problem=error.what)
     return Found(exact, reworded, embedded, answered, unsupported, tuple(supporting), asked=ask is not None)
@@ -149,7 +149,7 @@ def tests(sought: Searches, before: Found, after: Found) -> list[Test]:
     words = f"{supported} are answered from other memories: {', '.join(after.supporting)}" if supported else ""
     words = words if after.asked else "Left out: the embedder is remote, and would be sent the erased text again."
     found.append(
-        _test("re-ask: questions that the text answers", "answered as the erased text would, without a living memory that says so",
+        _test("re-ask: questions that the text answers", "answered from the erased memory, or as it would without a living memory that says so",
               len(sought.asked), before.answered, after.unsupported, words)
     )  # fmt: skip
     return [one for one in found if one.n]
