@@ -67,13 +67,36 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Receipts and checkpoints of tests are never signed with the key of whoever runs them."""
-    path = tmp_path_factory.mktemp("key") / "signing.pem"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REMANENCE_SIGNING_KEY", str(path))
-        patch.setitem(Settings.__init__.__kwdefaults__, "signing_key", path)
-        yield
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home folder of the tests: nothing is written into the user's, such as a signing key."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["HOME"]
+    else:
+        os.environ["HOME"] = before
+
+
+class Clock:
+    """A clock that stands still until somebody turns it."""
+
+    def __init__(self, start: datetime) -> None:
+        self.time = start
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, **by: float) -> datetime:
+        """Go on by so many days, hours … Returns the new time."""
+        self.time += timedelta(**by)
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test turns; it starts with the year 2026."""
+    return Clock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
-from remanence.errors import InputError, NotAStoreError
-from remanence.governance.access import Gate
+from remanence.errors import InputError, NoModelError, NotAStoreError
+from remanence.governance.access import Gate, Operation
 from remanence.policies import Clock, Trust, utc_now
 from remanence.rooms import Rooms
 from remanence.settings import Settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from remanence.auditing import Audit
     from remanence.calibration import Fitted, Labelled
     from remanence.conflicts import Conflict
+    from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
     from remanence.forget.plan import Plan
     from remanence.forget.receipt import Receipt
@@ -157,7 +159,7 @@ class Memory:
         ids = write(
             self._store, found, target, embed, commit_every=every, key=key, progress=progress, relearn=relearn, leave_out=leave_out
         )  # fmt: skip
-        self._rooms.wrote()
+        self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         return ids
 
     def correct(
@@ -228,6 +230,43 @@ class Memory:
             target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
             return self._write(pairs_in(path, self.settings), target, None, progress)
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
+
+    def consolidate(
+        self, *, space: str | None = None, model: bool | Literal["auto"] = False, what: Sequence[str] = WHAT,
+        progress: Progress | None = None, dry_run: bool = False,
+    ) -> Consolidated:  # fmt: skip
+        """Sleep-time work: merge memories that say the same, draw timelines of what was replaced, summarise sessions and topics,
+        and keep profiles of people. Interrupt it, call it again: a run with nothing new does nothing.
+
+        Without a model all of it is by rules. With `model="auto"`, the model of the settings writes the summaries, where there is
+        one; every sentence is held against its sources. Merged memories are found in place of what they were made of; summaries
+        and profiles only by their kind. `dry_run` changes nothing, and says in `due` what would be done.
+
+        Raises
+        ------
+        InputError
+            `what` names a step that does not exist.
+        NoModelError
+            `model=True`, and the settings name none.
+        """
+        from remanence.consolidation import consolidate
+
+        only = self._rooms.known_space(space)
+        self._gate.check(Operation.CONSOLIDATE, only)
+        speaking = self._rooms.model if model else None
+        if model is True and speaking is None:
+            raise NoModelError("The settings name no language model.", "Set REMANENCE_MODEL, or leave model out.")
+        embed = self._encoding.documents
+        return consolidate(self._store, embed, speaking, space=only, what=what, progress=progress, dry_run=dry_run)
+
+    def profile(self, user: str | None = None, *, about: str | None = None, space: str = DEFAULT_SPACE) -> Cubes:
+        """Profiles that `consolidate` made: a user's own; with `about`, those of somebody by name; with neither, all of a space."""
+        from remanence.consolidation import profile
+
+        where = scope(space, user, None, None)
+        clearance = self._gate.check(Operation.LIST, where.space)
+        self._rooms.has_space(where.space)
+        return profile(self._store, where.space, where.user, about, clearance)
 
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
@@ -455,7 +494,9 @@ class Memory:
         """
         from remanence.portable import import_
 
-        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
+        self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
+        return new
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 

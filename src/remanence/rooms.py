@@ -81,11 +81,11 @@ class Rooms:
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
 
-    def wrote(self) -> None:
-        """Something is durable that nobody has read yet."""
+    def wrote(self, *, falls_due: bool = False) -> None:
+        """Something is durable that nobody has read yet; or something may expire or fade from now on."""
         if self.settings.background != "off":
             self.background.wake()
-        if not self.care.going and self.store.lifecycle.is_due_ever():
+        if falls_due:
             self.care.begin()
 
     def note_uses(self) -> None:

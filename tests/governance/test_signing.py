@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
 def test_a_missing_key_is_not_made_unasked(tmp_path):
     with pytest.raises(KeyMissingError, match="remanence audit key"):
         SigningKey.open(tmp_path / "signing.pem", create=False)
+    assert SigningKey.found(tmp_path / "signing.pem") is None
     assert not list(tmp_path.iterdir())
 
 
@@ -116,24 +118,20 @@ def test_no_place_for_a_key(tmp_path):
         SigningKey.open(tmp_path / "file" / "signing.pem")
 
 
-def _open(path, barrier, found):
-    barrier.wait()
-    found.put(SigningKey.open(path).public)
-
-
-def test_processes_that_create_it_at_once_end_with_one_key(tmp_path):
-    context = multiprocessing.get_context("fork")
-    for trial in range(5):
-        path = tmp_path / f"{trial}" / "signing.pem"
-        barrier, found = context.Barrier(4), context.Queue()
-        workers = [context.Process(target=_open, args=(path, barrier, found)) for _ in range(4)]
+def test_processes_that_create_it_at_once_end_with_one_key(tmp_path, child):
+    workers = [child(__file__, [tmp_path / "keys"]) for _ in range(4)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for trial in range(20):
         for worker in workers:
-            worker.start()
-        keys = {found.get(timeout=30) for _ in workers}
-        for worker in workers:
-            worker.join()
-        assert keys == {SigningKey.open(path, create=False).public}
-        assert list(path.parent.iterdir()) == [path]
+            worker.stdin.write(f"{trial}\n")
+            worker.stdin.flush()
+    outcomes = [worker.communicate(timeout=60) for worker in workers]
+    for trial in range(20):
+        path = tmp_path / "keys" / f"{trial}.pem"
+        key = SigningKey.open(path, create=False).public.hex()
+        assert [out.split()[trial] for out, _ in outcomes] == [key] * 4
+    assert len(list((tmp_path / "keys").iterdir())) == 20
 
 
 def test_public_keys_come_from_hex_and_from_files(tmp_path):
@@ -153,7 +151,7 @@ def test_what_is_no_public_key(tmp_path):
     with pytest.raises(KeyMissingError):
         public_from("a\0b")
     with pytest.raises(KeyMissingError):
-        public_from("ab " * 16 + " " * 16)
+        public_from("ab " * 20 + "abab")  # 64 characters, 22 bytes
     SigningKey.open(tmp_path / "signing.pem")
     (tmp_path / "text").write_text("hello")
     for name in ("text", "signing.pem"):  # a private key is no public one
@@ -191,3 +189,15 @@ def test_canonical_is_one_form():
 def test_other_forms_are_refused(data):
     with pytest.raises(ValueError):
         parsed(data)
+
+
+if __name__ == "__main__":
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 (loaded before the race begins)
+
+    def say(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    say("ready")
+    for line in sys.stdin:
+        say(SigningKey.open(Path(sys.argv[1]) / f"{line.strip()}.pem").public.hex())

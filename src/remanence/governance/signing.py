@@ -59,6 +59,13 @@ class SigningKey:
             )
         return cls(_private_key(data, path))
 
+    @classmethod
+    def found(cls, path: str | Path) -> SigningKey | None:
+        """The key in this file, None where there is no file; KeyMissingError for a file that `open` would refuse."""
+        path = Path(path).expanduser()
+        data = _secret_bytes(path)
+        return None if data is None else cls(_private_key(data, path))
+
     @property
     def fingerprint(self) -> str:
         """A short name of the public key: see `fingerprint`."""
