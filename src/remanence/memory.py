@@ -13,14 +13,14 @@ from remanence.arguments import chosen, count, identity, kind_set, meta_filter, 
 from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
-from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Clearance, Clock, Trust, utc_now
 from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.stats import Stats
-from remanence.store.protocol import Checked, Store
+from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
+from remanence.write.forgotten import refuse_forgotten
 from remanence.write.messages import Content, Message, messages, moment, name
 from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from remanence.conflicts import Conflict
     from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
-    from remanence.forgetting import Receipts
+    from remanence.forget.plan import Plan
+    from remanence.forget.receipt import Receipt
+    from remanence.forgetting import Receipts, Wanted
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
@@ -81,7 +83,7 @@ class Memory:
         location = self.settings.store if location is None else location
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
-        self._store: Store = SQLiteStore(
+        self._store = SQLiteStore(
             location if location == ":memory:" else place(location, "location"), self.settings, clock
         )
         self._gate = Gate(self._store, None, self.settings.access_log)
@@ -95,7 +97,7 @@ class Memory:
         session: str | None = None, source: str | None = None, idempotency_key: str | None = None,
         trust: Trust | str | None = None, sensitivity: str | None = None, access: Sequence[str] | None = None,
         ttl: float | timedelta | None = None, priority: float | None = None, half_life: float | None = None,
-        progress: Progress | None = None,
+        relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a text, a message, or a list of them: one cube each. Returns their ids, in order, once they are durable.
 
@@ -105,7 +107,7 @@ class Memory:
         governed is told by `trust`, `sensitivity`, `access`, `ttl` (seconds), `priority`, `half_life` (days), for all messages
         or in one, and by `trigger` ({"always": true} or {"words": [...]}), which makes a standing instruction of it. The same message from the same source again makes no second cube: its id
         comes back. A long list is committed in batches of `Settings.commit_every`; what was committed stays, and the same
-        call again goes on from there.
+        call again goes on from there. A text that was forgotten is refused; with `relearn` it is learned again.
 
         Raises
         ------
@@ -113,6 +115,8 @@ class Memory:
             Something is empty, too large or of a wrong type. Nothing was written.
         IdempotencyConflictError
             `idempotency_key` was used for other content.
+        ForgottenError
+            A text was forgotten in this space before.
         StoreError
             The store could not commit. Batches before that are safe.
         """
@@ -122,17 +126,17 @@ class Memory:
             "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
         }  # fmt: skip
         found = messages(content, self.settings, governed)
-        return self._write(Operation.ADD, found, target, key, progress)
+        return self._write(Operation.ADD, found, target, key, progress, relearn=bool(relearn))
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
-        session: str | None = None, skip_unreadable: bool = False, progress: Progress | None = None,
+        session: str | None = None, skip_unreadable: bool = False, relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a file or a folder: .txt, .md, .html, chat exports in .json and .jsonl; .pdf and .docx with the extra `files`.
 
         All files are read and checked before the first cube is written. Documents become passages. Ingesting the same
         files again adds only what is new. With `skip_unreadable` a file that cannot be read does not stop the others: the
-        result's `skipped` names it.
+        result's `skipped` names it, and passages that were forgotten before; with `relearn` those are learned again.
 
         Raises
         ------
@@ -144,25 +148,28 @@ class Memory:
         target = Target(scope(space, user, agent, session), "api")
         self._gate.check(Operation.INGEST, target.scope.space)
         found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
-        ids = self._write(Operation.INGEST, found, target, None, progress)
-        ids.skipped = skipped
+        ids = self._write(Operation.INGEST, found, target, None, progress, relearn=bool(relearn), leave_out=True)
+        ids.skipped = (*skipped, *ids.skipped)
         return ids
 
     def _write(
-        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None
-    ) -> Ids:
+        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None, *,
+        relearn: bool = False, leave_out: bool = False,
+    ) -> Ids:  # fmt: skip
         clearance = self._gate.check(operation, target.scope.space)
         embed, every = self._encoding.documents, self.settings.commit_every
         ids = write(
-            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance
-        )
+            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
+            relearn=relearn, leave_out=leave_out,
+        )  # fmt: skip
         self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         self._gate.told(operation, target.scope.space, ids)
         return ids
 
     def correct(
-        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None
-    ) -> MemCube:
+        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
+        relearn: bool = False,
+    ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
         `time` is from when the new text holds in the world; now, if it is not given.
@@ -173,6 +180,8 @@ class Memory:
             No such memory.
         InputError
             The text is empty, too large or of a wrong type.
+        ForgottenError
+            The text was forgotten in this space before, and `relearn` is not set.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
@@ -181,6 +190,7 @@ class Memory:
             current = self._store.get(identity(cube_id), where, clearance)
             if checked == current.text:
                 return current
+            refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
                 current, checked, from_when, self._encoding.documents, self._store.clock()
             )  # embeds before the write lock
@@ -267,23 +277,35 @@ class Memory:
         self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
         return found
 
-    def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
-        """Erase memories: every version, every index entry, every trace in the file's free pages and log.
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt | Plan:  # fmt: skip
+        """Erase memories by their ids, or all that hold the words of a `query`, come from a `source`, belong to a `user`, or
+        are in a `space`: with all their versions, everything that was derived from them, and every trace in the file.
 
-        The file is rewritten and its bytes are searched afterwards. Several ids at once cost one rewrite.
+        The file is rewritten, searched and asked afterwards; the signed receipt says what was looked for and what cannot be
+        reached. With `dry_run` nothing happens: the plan comes back. `tombstone` keeps keyed digests, so that the same text
+        is not learned again silently. `reason` stays in the receipt. Several ids at once cost one rewrite.
 
         Raises
         ------
+        InputError
+            Not exactly one kind of thing was named, or the reason repeats what is to go.
         UnknownCubeError
-            One of the ids is not there. Nothing was erased.
+            One of the ids is not there, or nothing is meant. Nothing was erased.
+        FrozenError
+            Something that would go is frozen. Nothing was erased.
         ForgetIncompleteError
-            A trace could not be removed, or its absence not be shown.
+            A trace could not be removed, or its absence not be shown; its `receipt` says which.
         """
-        some = list(cube_id) if isinstance(cube_id, Iterable) and not isinstance(cube_id, str | MemCube) else [cube_id]
-        ids = [identity(one) for one in some]
-        for one in ids:
-            self._gate.locate(Operation.FORGET, one, optional_space(space))
-        return forget(self._store, ids, optional_space(space))
+        from remanence.forgetting import forget
+
+        return forget(
+            self._rooms, self._gate, cube_id, query=query, source=source, user=user, space=space, reason=reason,
+            dry_run=dry_run, tombstone=tombstone, progress=progress,
+        )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -499,6 +521,7 @@ class Memory:
         target = place(path, "path")
         self._gate.check(Operation.BACKUP, None)
         self._store.backup(target)
+        self._store.tombstones.made_copy("backup", target)
         return target
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
@@ -507,10 +530,14 @@ class Memory:
 
         self._gate.check(Operation.EXPORT, optional_space(space))
         self._rooms.known_space(space)
-        return export(self._store, place(path, "path"), space, vectors=vectors)
+        target = place(path, "path")
+        count = export(self._store, target, space, vectors=vectors)
+        self._store.tombstones.made_copy("export", target, space)
+        return count
 
-    def import_(self, path: str | Path, progress: Progress | None = None) -> int:
-        """Read what `export` wrote. Returns how many versions were new.
+    def import_(self, path: str | Path, progress: Progress | None = None, *, relearn: bool = False) -> int:
+        """Read what `export` wrote. Returns how many versions were new. Memories that were forgotten since, or hold a sentence of
+        what was, are left out with a warning; with `relearn` they come back.
 
         Raises
         ------
@@ -520,7 +547,7 @@ class Memory:
         from remanence.portable import import_
 
         self._gate.check(Operation.IMPORT, None)
-        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
         self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
         return new
 

@@ -16,7 +16,9 @@ from remanence.store.ledger import Ledger
 from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 
 if TYPE_CHECKING:
+    from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
+    from remanence.store.tombstones import Tombstones
 
 
 class IndexRow(NamedTuple):
@@ -76,6 +78,8 @@ class Erased:
     versions: int
     traces: tuple[bytes, ...]
     """Byte strings that must not be found any more."""
+    survey: Survey
+    """All that it took out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """What stays of erasures: digests, receipts, copies."""
         ...
 
     @property

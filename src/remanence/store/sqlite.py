@@ -22,15 +22,17 @@ from remanence.store import claimed, rows
 from remanence.store.cleared import cleared, withheld
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
-from remanence.store.erasure import erase, residue, scrub
+from remanence.store.erasure import erase
 from remanence.store.grants import Grants
 from remanence.store.imported import imported
 from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.scrubbing import residue, scrub
 from remanence.store.shares import METHOD as SHARED
 from remanence.store.timeline import Timeline
+from remanence.store.tombstones import Tombstones
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -46,6 +48,7 @@ class SQLiteStore:
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
         self.grants = Grants(self._connections)
+        self.tombstones = Tombstones(self._connections)
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
         self._secret: bytes | None = None
@@ -68,6 +71,11 @@ class SQLiteStore:
     @property
     def location(self) -> str:
         return self._connections.location
+
+    @property
+    def connections(self) -> Connections:
+        """For the parts of this store that stand in files of their own."""
+        return self._connections
 
     def close(self) -> None:
         self._connections.close()
@@ -193,7 +201,7 @@ class SQLiteStore:
     # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def erase(self, cube_ids: Sequence[str], space: str | None = None) -> Erased:
-        return erase(self._connections, cube_ids, space)
+        return erase(self._connections, cube_ids, space, self.clock())
 
     def scrub(self) -> None:
         scrub(self._connections)
