@@ -134,11 +134,19 @@ class Expected:
 
     def to_json(self) -> dict[str, Any]:
         """What the next process has to know to choose its work."""
-        return {"cubes": {one: seen.to_json() for one, seen in self.cubes.items()}, "keys": self.keys, "marks": self.marks}
+        return {
+            "cubes": {one: seen.to_json() for one, seen in self.cubes.items()},
+            "keys": self.keys,
+            "marks": self.marks,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Expected:
-        return cls({one: Seen.from_json(seen) for one, seen in data["cubes"].items()}, keys=dict(data["keys"]), marks=list(data["marks"]))
+        return cls(
+            {one: Seen.from_json(seen) for one, seen in data["cubes"].items()},
+            keys=dict(data["keys"]),
+            marks=list(data["marks"]),
+        )
 
     def in_state(self, *states: str) -> list[str]:
         """Memories that were not made from others and whose newest version is in one of these states."""
@@ -271,7 +279,12 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
     active = expected.in_state("active")
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
     some = expected.in_state(*_FROM.get(kind, ("active",)))
-    if len(active) < 6 or not some or (kind == "again" and not expected.keys) or (kind == "rollback" and not expected.marks):
+    if (
+        len(active) < 6
+        or not some
+        or (kind == "again" and not expected.keys)
+        or (kind == "rollback" and not expected.marks)
+    ):
         kind = "add"
     if kind == "again":
         key = chance.choice(list(expected.keys))
@@ -290,7 +303,12 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
     if kind in _STATES:
         return {"op": kind, "id": chance.choice(some)}
     if kind == "rollback":
-        return {"op": kind, "to": chance.choice(expected.marks)[0], "space": chance.choice(SPACES), "marks": expected.marks}
+        return {
+            "op": kind,
+            "to": chance.choice(expected.marks)[0],
+            "space": chance.choice(SPACES),
+            "marks": expected.marks,
+        }
     if kind == "govern":
         policy = {"sensitivity": chance.choice(["health", "money"]), "priority": float(chance.randrange(1, 9))}
         return {"op": kind, "id": chance.choice(some), "policy": policy}
@@ -345,7 +363,9 @@ def left_by(operation: Operation, before: Expected, image: Image) -> str:
     if kind == "add":
         texts = [seen.texts[-1] for seen in new.values()]
         assert texts == operation["texts"][: len(texts)], "an add left something else than the beginning of its list"
-        assert len(texts) in (len(operation["texts"]), *range(0, len(operation["texts"]), SETTINGS.commit_every)), "a batch is torn"
+        assert len(texts) in (len(operation["texts"]), *range(0, len(operation["texts"]), SETTINGS.commit_every)), (
+            "a batch is torn"
+        )
         after.cubes |= new
         what = "all" if len(texts) == len(operation["texts"]) else "part"
     elif kind == "pair":
@@ -411,8 +431,13 @@ def compare_index(memory: Memory, chance: random.Random, folder: Path) -> None:
         fresh.import_(path)
         for space in set(memory.spaces()) & set(fresh.spaces()):
             some = memory.list(space=space, limit=100)
-            for question in [chance.choice(some).text[:60] if some else "moved", f"Where does {chance.choice(_NAMES)} live?"]:
-                assert ranked(memory, question, space) == ranked(fresh, question, space), "the index differs from a fresh one"
+            for question in [
+                chance.choice(some).text[:60] if some else "moved",
+                f"Where does {chance.choice(_NAMES)} live?",
+            ]:
+                assert ranked(memory, question, space) == ranked(fresh, question, space), (
+                    "the index differs from a fresh one"
+                )
     path.unlink()
 
 

@@ -135,7 +135,9 @@ class Encoding:
         problems: list[str] = []
         for (problem, _, vector), fresh in zip(chosen, again, strict=True):
             stored = np.frombuffer(vector, "<f2").astype(np.float32)
-            if stored.shape != fresh.shape or not _CLOSE <= float(stored @ fresh) <= 2 - _CLOSE:  # not a number is not close
+            if (
+                stored.shape != fresh.shape or not _CLOSE <= float(stored @ fresh) <= 2 - _CLOSE
+            ):  # not a number is not close
                 problems.append(problem)
         return len(chosen), tuple(dict.fromkeys(problems))
 
