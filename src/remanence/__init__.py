@@ -29,7 +29,8 @@ from remanence.cubes import (
     Why,
 )
 from remanence.errors import RemanenceError
-from remanence.forget.pipeline import Erasure
+from remanence.forget.plan import Plan
+from remanence.forget.receipt import Receipt
 from remanence.memory import Memory
 from remanence.settings import Settings
 from remanence.stats import Stats
@@ -37,7 +38,6 @@ from remanence.stats import Stats
 __all__ = [
     "Answer",
     "Citation",
-    "Erasure",
     "Extraction",
     "Fact",
     "Form",
@@ -47,8 +47,10 @@ __all__ = [
     "MemCube",
     "Memory",
     "Page",
+    "Plan",
     "Provenance",
     "Reason",
+    "Receipt",
     "RemanenceError",
     "Route",
     "Routed",

@@ -35,7 +35,9 @@ def test_the_strictest_of_some_policies(cube):
         cube("a", access=("ana", "bob"), expires_at=late, priority=1.0), cube("b", sensitivity="health", access=("bob", "cid"), expires_at=early),
         cube("c", source="https://x.test"),
     ]  # fmt: skip
-    assert policy_of(some) == Policy(trust=Trust.WEB, sensitivity="health", access=("bob",), expires_at=early, priority=1.0)
+    assert policy_of(some) == Policy(
+        trust=Trust.WEB, sensitivity="health", access=("bob",), expires_at=early, priority=1.0
+    )
 
 
 def test_the_order_of_tiers(cube):
@@ -45,10 +47,17 @@ def test_the_order_of_tiers(cube):
 
 
 def test_a_merge_takes_over_the_fullest_text_and_the_earliest_time(cube):
-    parents = [cube("I like chess", "2024-03-01", session="b", meta={"part": 2}), cube("I really like chess.", "2024-05-01", session="a")]
+    parents = [
+        cube("I like chess", "2024-03-01", session="b", meta={"part": 2}),
+        cube("I really like chess.", "2024-05-01", session="a"),
+    ]
     product = merged(parents)
     made = cube_of(product, "new", NOW)
-    assert (made.text, made.scope.session, made.meta["consolidation"]["what"]) == ("I really like chess.", None, "merge")
+    assert (made.text, made.scope.session, made.meta["consolidation"]["what"]) == (
+        "I really like chess.",
+        None,
+        "merge",
+    )
     assert made.valid_from == made.provenance.observed_at == parents[0].valid_from
     assert (made.valid_to, made.recorded_at, made.provenance.author) == (None, NOW, "Ana")
     assert versions_of(made) == product.versions == {(parent.id, 1) for parent in parents}

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,9 @@ from uuid import UUID
 from remanence.cubes import Ids, MemCube, Provenance, Scope
 from remanence.drafts import Draft, Keys
 from remanence.language.keys import derive, embedded_text
+from remanence.policies import Clearance
 from remanence.store.protocol import Replay, Store
+from remanence.write.forgotten import sift
 from remanence.write.messages import Message
 
 if TYPE_CHECKING:
@@ -40,17 +42,21 @@ class Target(NamedTuple):
 
 def write(
     store: Store, found: Sequence[Message], target: Target, embed: Embed, *,
-    commit_every: int, key: str | None = None, progress: Progress | None = None,
+    commit_every: int, key: str | None = None, progress: Progress | None = None, clearance: Clearance | None = None,
+    relearn: bool = False, leave_out: bool = False,
 ) -> Ids:  # fmt: skip
     """Write messages in durable batches. Returns one id per message, in order, old ids for repetitions.
 
     A batch is one transaction. Whatever interrupts the call, the batches before stay; calling again with the same
-    messages goes on after them, because they are recognised by their marks before anything is embedded.
+    messages goes on after them, because they are recognised by their marks before anything is embedded. A memory that the
+    caller may not see is no repetition: else he could try out what it says.
 
     Raises
     ------
     IdempotencyConflictError
         The key came before with other messages.
+    ForgottenError
+        A message was forgotten before, and neither `relearn` nor `leave_out` says what to do with it.
 
     """
     cubes = [_cube(message, target, store.clock()) for message in found]
@@ -60,15 +66,20 @@ def write(
         replay = Replay(target.scope.space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest())
         if (known := store.replayed(replay)) is not None:
             return Ids(known)
-    ids, marked = Ids(), list(zip(cubes, marks, strict=True))
-    for at in range(0, len(cubes), commit_every):
+    marked, held, skipped = sift(
+        store, list(zip(cubes, marks, strict=True)), target.scope.space, relearn=relearn, leave_out=leave_out
+    )
+    ids = Ids()
+    ids.skipped = skipped
+    for at in range(0, len(marked), commit_every):
         batch = marked[at : at + commit_every]
-        last = at + commit_every >= len(cubes)
-        written = _commit(store, batch, embed, replay if last else None, ids)
+        last = at + commit_every >= len(marked)
+        written = _commit(store, batch, embed, replay if last else None, ids, clearance, held)
+        ids.held |= {one: held[one] for one in written if one in held}
         ids.new += len(set(written) & {cube.id for cube, _ in batch})
         ids += written
         if progress:
-            progress(len(ids), len(cubes))
+            progress(len(ids), len(marked))
     return ids
 
 
@@ -90,14 +101,15 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
 
 
 def _commit(
-    store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str]
-) -> list[str]:
+    store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str],
+    clearance: Clearance | None, held: Mapping[str, str],
+) -> list[str]:  # fmt: skip
     """Write what the store does not know yet, in one transaction. Returns all ids of the batch, in order."""
-    known = store.known([mark for _, mark in batch], batch[0][0].scope.space)
+    known = store.known([mark for _, mark in batch], batch[0][0].scope.space, clearance)
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
-    drafts = iter([Draft(cube, key, mark) for (cube, mark), key in zip(new, keys, strict=True)])
-    return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
+    drafts = iter([Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)])
+    return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier, clearance)
 
 
 def _cube(message: Message, target: Target, now: datetime) -> MemCube:
