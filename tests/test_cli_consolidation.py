@@ -15,7 +15,11 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def filled(run):
-    for text, day in (("I live in Rome.", "2019-01-01"), ("I live in Rome!", "2019-02-01"), ("I moved to Oslo.", "2024-01-01")):
+    for text, day in (
+        ("I live in Rome.", "2019-01-01"),
+        ("I live in Rome!", "2019-02-01"),
+        ("I moved to Oslo.", "2024-01-01"),
+    ):
         run("add", text, "--user", "ana", "--name", "Ana", "--time", day)
 
 
