@@ -113,7 +113,16 @@ def _searching(rooms: Rooms) -> Searching:
         return [hit.cube.id for hit in hits]
 
     def answered(question: str, space: str) -> Answer:
-        return ask(rooms, Gate(rooms.store, None, "off"), found, question, k=search.K, method="extractive", budget=None, space=space)
+        return ask(
+            rooms,
+            Gate(rooms.store, None, "off"),
+            found,
+            question,
+            k=search.K,
+            method="extractive",
+            budget=None,
+            space=space,
+        )
 
     return Searching(look, None if remote else answered)
 
