@@ -24,7 +24,12 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def ids(run):
     """Four memories."""
-    told = (("Ana lives in Lisbon.", "ana"), ("Ana likes green tea.", "ana"), ("Ben is a nurse.", "ben"), ("The kiln is hot.", "ben"))
+    told = (
+        ("Ana lives in Lisbon.", "ana"),
+        ("Ana likes green tea.", "ana"),
+        ("Ben is a nurse.", "ben"),
+        ("The kiln is hot.", "ben"),
+    )
     return [run("add", text, "--user", user, "--source", f"diary of {user}")[1]["ids"][0] for text, user in told]
 
 

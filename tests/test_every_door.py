@@ -86,7 +86,9 @@ def doors():
     for door, (module, kind) in DOORS.items():
         with suppress(ImportError):  # not in this release
             one = getattr(importlib.import_module(f"remanence.{module}"), kind)
-            found |= {f"{door}.{name}": None for name in dir(one) if not name.startswith("_") and callable(getattr(one, name))}
+            found |= {
+                f"{door}.{name}": None for name in dir(one) if not name.startswith("_") and callable(getattr(one, name))
+            }
     return [name for name in found if name not in UNGATED]
 
 
@@ -150,7 +152,9 @@ def test_what_a_role_does_is_logged_and_nothing_of_other_spaces_is_touched(memor
             called(memory.acting_as("p"), name, case)
         assert len(log := memory.access.log(principal="p", limit=10_000)) > lines, name
         lines = len(log)
-    assert [cube.text for cube in memory.list(space="home") if not cube.provenance.derived_from] == ["Bob lives in Porto."]
+    assert [cube.text for cube in memory.list(space="home") if not cube.provenance.derived_from] == [
+        "Bob lives in Porto."
+    ]
 
 
 @pytest.mark.parametrize("role", [Role.READER, Role.AUDITOR])

@@ -24,7 +24,12 @@ from remanence.forgetting import verify_file
 from remanence.governance.signing import SigningKey
 from remanence.store.parts import Transition
 
-FILLER = ["The kiln is fired on Fridays.", "Glazes are mixed by weight.", "Rain fell all week in Porto.", "The train leaves at noon."]
+FILLER = [
+    "The kiln is fired on Fridays.",
+    "Glazes are mixed by weight.",
+    "Rain fell all week in Porto.",
+    "The train leaves at noon.",
+]
 LONG = "The code of the blue safe in the cellar is seven four one."
 
 
@@ -52,7 +57,11 @@ def test_by_query(memory):
     memory.correct(ids[0], "Ana lives in Porto.")
     receipt = memory.forget(query="ana lisbon", reason="asked by the user")
     assert set(receipt.ids) == {*ids[:2]}
-    assert (receipt.request.selector, receipt.request.reason, receipt.request.space) == ("query", "asked by the user", "default")
+    assert (receipt.request.selector, receipt.request.reason, receipt.request.space) == (
+        "query",
+        "asked by the user",
+        "default",
+    )
     assert memory.get(ids[2]).text == "Ben lives in Lisbon."
 
 
@@ -103,11 +112,19 @@ def test_a_dry_run_shows_everything_and_changes_nothing(memory, tmp_path, read):
     plan = memory.forget(query="ana porto", dry_run=True)
     counts = dict(plan.counts)
     assert counts["versions"] == 3
-    assert (counts["memories"], counts["question-answer pairs"], counts["readings"], counts["cached replies"]) == (1, 1, 1, 1)
+    assert (counts["memories"], counts["question-answer pairs"], counts["readings"], counts["cached replies"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
     assert counts["claims"] >= 2
     assert [one.made_of for one in plan.memories if one.chosen] == [(), (there,)], "the pair says both words too"
     by_id = memory.forget(there, dry_run=True)
-    assert [(one.id == there, one.chosen, one.made_of) for one in by_id.memories] == [(True, True, ()), (False, False, (there,))]
+    assert [(one.id == there, one.chosen, one.made_of) for one in by_id.memories] == [
+        (True, True, ()),
+        (False, False, (there,)),
+    ]
     assert by_id.counts == plan.counts
     assert near in [one.id for one in plan.close]
     assert there not in [one.id for one in plan.close]
@@ -225,7 +242,10 @@ def test_events_and_usage_go(memory, image, tmp_path):
 
 def secretive(memory: Memory) -> tuple[str, list[str]]:
     """A memory all of whose parts are secrets."""
-    secrets = {part: noise(part) for part in ("text", "second", "user", "author", "session", "source", "meta", "title", "query")}
+    secrets = {
+        part: noise(part)
+        for part in ("text", "second", "user", "author", "session", "source", "meta", "title", "query")
+    }
     message = {
         "content": f"Mind {secrets['text']} and the word {secrets['query']} now.", "name": secrets["author"],
         "session": secrets["session"], "source": secrets["source"], "meta": {"k": secrets["meta"]}, "title": secrets["title"],
@@ -464,9 +484,10 @@ def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
 def test_nothing_of_the_probe_stays(memory):
     """The probe asks with the erased text: neither the cache of questions nor the log may keep it."""
     [there] = memory.add(LONG)
-    memory.recall("something to warm the cache up")
-    memory.forget(there)
+    memory.recall("the code of the blue safe")
     cached = memory._encoding._questions._vectors
+    assert [text for text in cached if "safe" in text]
+    memory.forget(there)
     assert not [text for text in cached if "safe" in text]
     with memory._store.connections.read() as connection:
         assert connection.execute("SELECT count(*) FROM questions").fetchone() == (0,)

@@ -38,7 +38,7 @@ def test_what_is_left_is_noticed_although_the_probe_is_blind(module, tmp_path, m
         if not spare_living:
             return found
         return replace(
-            found, values=dict.fromkeys(found.values, 0), encodings=0, places={name: 0 for name in found.places}
+            found, values=dict.fromkeys(found.values, 0), encodings=0, places=dict.fromkeys(found.places, 0)
         )  # fmt: skip
 
     monkeypatch.setattr(probe, "look", blind)

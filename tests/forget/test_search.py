@@ -12,7 +12,11 @@ from remanence.forget.search import Found, Searches, paraphrase, run, searches
 from remanence.forget.search import tests as told
 from remanence.store import erasure
 
-FILLER = [f"The {one} is on the {two} shelf." for one in ("red", "green", "blue") for two in ("upper", "lower", "third", "last")]
+FILLER = [
+    f"The {one} is on the {two} shelf."
+    for one in ("red", "green", "blue")
+    for two in ("upper", "lower", "third", "last")
+]
 
 
 @pytest.fixture
@@ -50,7 +54,9 @@ def test_a_hit_afterwards_fails(sought):
     assert {verdicts[name] for name in verdicts if name.startswith("search")} == {"PASS"}
     verdicts = {one.name: one.verdict for one in told(sought, before, before)}
     assert {verdicts[name] for name in verdicts if name.startswith("search")} == {"FAIL"}
-    verdicts = {one.name: one.verdict for one in told(sought, run(sought, nothing, abstained), run(sought, nothing, abstained))}
+    verdicts = {
+        one.name: one.verdict for one in told(sought, run(sought, nothing, abstained), run(sought, nothing, abstained))
+    }
     assert set(verdicts.values()) == {"NOT_COMPUTABLE"}
 
 
@@ -76,7 +82,9 @@ def test_an_answer_needs_a_living_memory(sought):
     before = run(sought, nothing, answering(sought.targets[0].id))
     assert before.answered >= 1
     for cited, left in ((sought.targets[0].id, "FAIL"), (None, "FAIL"), ("somebody else", "PASS")):
-        found = next(one for one in told(sought, before, run(sought, nothing, answering(cited))) if one.name.startswith("re-ask"))
+        found = next(
+            one for one in told(sought, before, run(sought, nothing, answering(cited))) if one.name.startswith("re-ask")
+        )
         assert found.verdict == left, cited
         assert ("somebody else" in found.words) == (cited == "somebody else")
 

@@ -95,7 +95,10 @@ def test_copies_since_an_entry_and_of_a_space(store, tmp_path, draft):
     store.append([draft("later", "a")])
     store.tombstones.made_copy("export", Path("two.jsonl"), "b")
     found = store.tombstones.copies(1, ["a", "b"])
-    assert [(one.kind, Path(one.path).name, one.space) for one in found] == [("backup", "one.rem", None), ("export", "two.jsonl", "b")]
+    assert [(one.kind, Path(one.path).name, one.space) for one in found] == [
+        ("backup", "one.rem", None),
+        ("export", "two.jsonl", "b"),
+    ]
     assert Path(found[1].path).is_absolute()
     assert [one.kind for one in store.tombstones.copies(1, ["a"])] == ["backup"]
     assert [one.kind for one in store.tombstones.copies(3, ["a", "b"])] == ["export"]
