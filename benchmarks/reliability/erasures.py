@@ -71,7 +71,11 @@ def fill(world: World) -> None:
     chance, new = world.chance, list[str]()
     while len(world.tokens) < _MEMORIES:
         own: set[bytes] = set()
-        who, place, thing = chance.choice("Ana Ben Cleo Dora".split()), chance.choice(_PLACES), chance.choice(_THINGS)
+        who, place, thing = (
+            chance.choice(["Ana", "Ben", "Cleo", "Dora"]),
+            chance.choice(_PLACES),
+            chance.choice(_THINGS),
+        )
         message = {
             "content": f"{who} lives in {place}. The {thing} of {world.token(own)} is kept by {who} in the cellar of the house.",
             "name": who, "meta": {"note": world.token(own)},
@@ -85,7 +89,9 @@ def fill(world: World) -> None:
         new.append(there)
     for there in new:
         if chance.random() < 0.4:
-            world.memory.correct(there, f"It was moved with {world.token(world.tokens[there])} to {chance.choice(_PLACES)}.")
+            world.memory.correct(
+                there, f"It was moved with {world.token(world.tokens[there])} to {chance.choice(_PLACES)}."
+            )
     read(world, chance.sample(new, len(new) // 2))
     world.memory.pair()
     world.memory.consolidate()
@@ -93,7 +99,9 @@ def fill(world: World) -> None:
         share(world, there)
     for number, there in enumerate(chance.sample(new, len(new) // 3)):
         sources, own = [there, chance.choice(new)], set[bytes]()
-        world.memory._store.derived.keep_reply("default", f"{world.count} {number}".encode(), f"As {world.token(own)} says.", sources)
+        world.memory._store.derived.keep_reply(
+            "default", f"{world.count} {number}".encode(), f"As {world.token(own)} says.", sources
+        )
         world.replies |= {token: {*sources} for token in own}
 
 
@@ -124,13 +132,23 @@ def share(world: World, there: str) -> None:
 def request(world: World) -> dict[str, Any]:
     """Something to forget."""
     chance = world.chance
-    cubes = [cube for one in chance.sample(sorted(world.tokens), min(8, len(world.tokens))) for cube in world.memory.history(one)[-1:]]
-    cube, kind = chance.choice(cubes), chance.choices(["ids", "query", "source", "user", "space"], [60, 18, 6, 6, 10])[0]
+    cubes = [
+        cube
+        for one in chance.sample(sorted(world.tokens), min(8, len(world.tokens)))
+        for cube in world.memory.history(one)[-1:]
+    ]
+    cube, kind = (
+        chance.choice(cubes),
+        chance.choices(["ids", "query", "source", "user", "space"], [60, 18, 6, 6, 10])[0],
+    )
     if kind == "ids":
         return {"cube_id": [one.id for one in cubes[: chance.choice([1, 1, 1, 2, 5])]]}
     if kind == "query":
         words = [word for word in re.findall(r"\w+", cube.text) if len(word) > 3]
-        return {"query": " ".join(chance.sample(words, min(len(words), chance.choice([1, 2, 3])))), "space": cube.scope.space}
+        return {
+            "query": " ".join(chance.sample(words, min(len(words), chance.choice([1, 2, 3])))),
+            "space": cube.scope.space,
+        }
     if kind == "source":
         return {"source": cube.provenance.source, "space": cube.scope.space}
     if kind == "user":
