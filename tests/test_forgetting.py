@@ -484,9 +484,10 @@ def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
 def test_nothing_of_the_probe_stays(memory):
     """The probe asks with the erased text: neither the cache of questions nor the log may keep it."""
     [there] = memory.add(LONG)
-    memory.recall("something to warm the cache up")
-    memory.forget(there)
+    memory.recall("the code of the blue safe")
     cached = memory._encoding._questions._vectors
+    assert [text for text in cached if "safe" in text]
+    memory.forget(there)
     assert not [text for text in cached if "safe" in text]
     with memory._store.connections.read() as connection:
         assert connection.execute("SELECT count(*) FROM questions").fetchone() == (0,)

@@ -20,7 +20,7 @@ from remanence.governance.signing import SigningKey, public_from
 from remanence.policies import Clearance
 from remanence.recall.query import Query
 from remanence.rooms import Rooms
-from remanence.store.erasure import Survey, refuse_frozen
+from remanence.store.erasure import refuse_frozen
 from remanence.write.messages import name, text
 from remanence.write.pipeline import Progress, new_id
 
@@ -41,35 +41,29 @@ def forget(
     tombstone: bool = True, progress: Progress | None = None,
 ) -> Receipt | Plan:  # fmt: skip
     """See `Memory.forget`."""
-    made, survey = _planned(rooms, gate, cube_ids, query=query, source=source, user=user, space=space)
+    selector = _selector(rooms, cube_ids, query, source, user, optional_space(space))
+    _check(rooms, gate, selector)
+    made, survey = plan.build(_store(rooms), selector, rooms.settings, close=bool(dry_run))
     checked = erase.check_reason(reason, survey)
     if dry_run:
         return made
     refuse_frozen(survey)
     key = SigningKey.open(rooms.settings.signing_key)  # before anything is erased: without it there is no receipt
     order = Order(new_id(), made, gate.name, checked, tombstone)
-    return erase.carry_out(_store(rooms), order, survey, key, _searching(rooms), progress)
+    try:
+        return erase.carry_out(_store(rooms), order, survey, key, _searching(rooms), progress)
+    finally:
+        rooms.encoding.drop_questions()
 
 
-def _planned(
-    rooms: Rooms,
-    gate: Gate,
-    cube_ids: Wanted,
-    *,
-    query: str | None,
-    source: str | None,
-    user: str | None,
-    space: str | None,
-) -> tuple[Plan, Survey]:
-    """The plan, once the caller may have it."""
-    selector = _selector(rooms, cube_ids, query, source, user, optional_space(space))
+def _check(rooms: Rooms, gate: Gate, selector: Selector) -> None:
+    """Whether the caller may forget this. What was made of it in other spaces goes with it, whoever may see that."""
     if selector.kind == "ids":
         for cube_id in selector.value:
             gate.locate(Operation.FORGET, cube_id, selector.space)
     else:
         gate.check(Operation.FORGET, selector.space)
         rooms.has_space(selector.space or DEFAULT_SPACE)
-    return plan.build(_store(rooms), selector, rooms.settings)
 
 
 def _selector(
@@ -119,7 +113,16 @@ def _searching(rooms: Rooms) -> Searching:
         return [hit.cube.id for hit in hits]
 
     def answered(question: str, space: str) -> Answer:
-        return ask(rooms, Gate(rooms.store, None, "off"), found, question, k=search.K, method="extractive", budget=None, space=space)
+        return ask(
+            rooms,
+            Gate(rooms.store, None, "off"),
+            found,
+            question,
+            k=search.K,
+            method="extractive",
+            budget=None,
+            space=space,
+        )
 
     return Searching(look, None if remote else answered)
 

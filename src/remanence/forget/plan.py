@@ -164,8 +164,11 @@ def select(store: SQLiteStore, selector: Selector) -> list[str]:
     return found
 
 
-def build(store: SQLiteStore, selector: Selector, settings: Settings) -> tuple[Plan, Survey]:
-    """The plan for a selector, and the survey that it rests on; UnknownCubeError where it means nothing."""
+def build(store: SQLiteStore, selector: Selector, settings: Settings, *, close: bool = True) -> tuple[Plan, Survey]:
+    """The plan for a selector, and the survey that it rests on; UnknownCubeError where it means nothing.
+
+    Without `close` nothing is compared by meaning: whoever does not read the plan need not wait for that.
+    """
     ids = select(store, selector)
     with store.connections.read() as connection:
         survey = erasure.survey(connection, ids, selector.space)
@@ -174,7 +177,7 @@ def build(store: SQLiteStore, selector: Selector, settings: Settings) -> tuple[P
         selector=selector,
         memories=tuple(_planned(target) for target in survey.targets),
         counts=survey.counts,
-        close=_close(store, survey),
+        close=_close(store, survey) if close else (),
         same_source=tuple(chosen.same_source(store.connections, _files(survey), gone))[:_MOST_LISTED],
         sources_left=_sources_left(store, survey, gone),
         coming_back=survey.coming_back,
@@ -264,7 +267,7 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
             )
     found += [
         Beyond("copies made by other means", "copied files, file-system snapshots, system backups", "Delete them where you know of any."),
-        Beyond("other processes' memory", "programs that have this store open", "Restart them; their indexes follow at their next question."),
+        Beyond("memory of running programs", "this one's freed memory, and others that have the store open", "Restart them; their indexes follow at their next question."),
         Beyond("old blocks of the disk", "where the file lay before it was rewritten", "Use an encrypted disk, or trim and overwrite its free space."),
         Beyond("what was shown or told", "prompts, screens, logs of other programs", "Ask those who keep them."),
     ]  # fmt: skip

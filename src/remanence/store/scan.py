@@ -99,8 +99,8 @@ def find_slowly(image: bytes, traces: Collection[bytes]) -> set[bytes]:
 
 
 def _anchor(trace: bytes) -> int:
-    """Where the eight bytes begin that are looked up: those with the most different values, which few other places have."""
-    return max(range(len(trace) - 7), key=lambda at: len(set(trace[at : at + 8])))
+    """Where eight bytes begin that few other places have: of some, those with the most different values."""
+    return max((*range(0, len(trace) - 8, 8), len(trace) - 8), key=lambda at: len(set(trace[at : at + 8])))
 
 
 def _candidates(image: bytes, keys: Mapping[int, object]) -> list[tuple[int, int]]:
