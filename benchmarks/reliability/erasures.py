@@ -71,7 +71,11 @@ def fill(world: World) -> None:
     chance, new = world.chance, list[str]()
     while len(world.tokens) < _MEMORIES:
         own: set[bytes] = set()
-        who, place, thing = chance.choice("Ana Ben Cleo Dora".split()), chance.choice(_PLACES), chance.choice(_THINGS)
+        who, place, thing = (
+            chance.choice(["Ana", "Ben", "Cleo", "Dora"]),
+            chance.choice(_PLACES),
+            chance.choice(_THINGS),
+        )
         message = {
             "content": f"{who} lives in {place}. The {thing} of {world.token(own)} is kept by {who} in the cellar of the house.",
             "name": who, "meta": {"note": world.token(own)},
