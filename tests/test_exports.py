@@ -58,4 +58,4 @@ def test_the_core_installs_at_most_fifteen_distributions() -> None:
 
     walk("remanence")
     assert {"numpy", "onnxruntime", "rich"} <= found
-    assert len(found) <= 15, sorted(found)
+    assert len(found - {"remanence"}) <= 15, sorted(found)

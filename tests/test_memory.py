@@ -489,7 +489,9 @@ def test_verify_notices_a_vector_of_another_text(opened: Open) -> None:
 def test_verify_notices_a_vector_that_does_not_belong_to_a_reading(opened: Open, read: Any, value: bytes) -> None:
     memory = opened()
     [one] = memory.add(["about kilns and clay"])
-    reading = read(memory._store, one, Extraction(("kilns",), (), ("Kilns burn clay.",)), embed=memory._encoding.documents)
+    reading = read(
+        memory._store, one, Extraction(("kilns",), (), ("Kilns burn clay.",)), embed=memory._encoding.documents
+    )
     assert memory.verify().ok
     assert reading.vectors is not None
     memory._store.derived.rekey([reading._replace(vectors=value * (len(reading.vectors) // 2))])

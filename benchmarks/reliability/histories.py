@@ -21,6 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ import report
 
 from remanence import Memory
 from remanence.cubes import MemCube
-from remanence.errors import UnknownCubeError
+from remanence.errors import UnknownCubeError, UnknownSpaceError
 from remanence.settings import Settings
 
 SETTINGS = Settings(embedder="hashing", busy_timeout=120, durability="normal")
@@ -68,11 +69,14 @@ class Event:
     """Whether `seen` is all that the space holds."""
 
     def line(self) -> str:
-        return json.dumps([self.process, self.begin, self.end, self.op, self.space, self.asked, self.seen, self.gone, self.whole])
+        return json.dumps(
+            [self.process, self.begin, self.end, self.op, self.space, self.asked, self.seen, self.gone, self.whole]
+        )
 
     @classmethod
     def of(cls, line: str) -> Event:
         process, begin, end, op, space, asked, seen, gone, whole = json.loads(line)
+        asked = Version(*asked) if op == "recall" and asked is not None else asked
         return cls(process, begin, end, op, space, asked, tuple(Version(*one) for one in seen), tuple(gone), whole)
 
 
@@ -153,7 +157,10 @@ class Worker:
         return one, [_seen(hit.cube) for hit in self.memory.recall(one.text, space=space, k=5)], (), False
 
     def _list(self, space: str) -> Any:
-        return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        try:
+            return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        except UnknownSpaceError:
+            return None, (), (), True
 
     def _forget(self, space: str) -> Any:
         some = sorted({self._pick(space) for _ in range(3)})
@@ -172,8 +179,7 @@ def work(path: Path, number: int, count: int, seed: int, start: Any) -> None:
     with Memory(path, SETTINGS) as memory, Path(f"{path}.{number}.log").open("w", encoding="utf-8") as log:
         worker = Worker(memory, number, seed)
         start.wait(60)
-        for _ in range(count):
-            log.write(worker.step().line() + "\n")
+        log.writelines(worker.step().line() + "\n" for _ in range(count))
 
 
 # ── what no store may answer ─────────────────────────────────────────────────────────────────────────────────────────
@@ -260,15 +266,16 @@ def _updates(cube_id: str, life: _Life, final: Sequence[Version]) -> Found:
 def _order(cube_id: str, life: _Life) -> Found:
     """In real time: nobody sees an older version than somebody saw or wrote before he asked, nor one that nobody has begun to write."""
     ended = sorted(life.sights, key=lambda sight: sight[0].end)
-    at, newest, by = 0, 0, -1
+    at, newest, own = 0, 0, Counter[int]()
     for event, version in sorted(life.sights, key=lambda sight: sight[0].begin):
         while at < len(ended) and ended[at][0].end < event.begin:
-            if ended[at][1] > newest:
-                newest, by = ended[at][1], ended[at][0].process
+            seen, process = ended[at][1], ended[at][0].process
+            newest, own[process] = max(newest, seen), max(own[process], seen)
             at += 1
         if version < newest:
-            kind = "backwards" if by == event.process else "stale read"
-            yield kind, f"process {event.process} saw version {version} of {cube_id} after process {by} had seen {newest}"
+            kind = "backwards" if version < own[event.process] else "stale read"
+            what = f"version {version} of {cube_id} after {newest} had been seen or written"
+            yield kind, f"process {event.process} saw {what}"
         if event.op not in WRITES and all(writer.begin > event.end for writer in life.writes.get(version, [])):
             kind = "read from the future" if life.writes.get(version) else "unknown writer"
             yield kind, f"process {event.process} saw version {version} of {cube_id}"
@@ -295,7 +302,10 @@ def _shown(event: Event, lives: Mapping[str, _Life]) -> Found:
     """Each version is shown with its own text, in its own space."""
     for one in event.seen:
         if event.space and one.space != event.space:
-            yield "cross-space read", f"{event.op} in {event.space} by process {event.process} showed {one.id} of {one.space}"
+            yield (
+                "cross-space read",
+                f"{event.op} in {event.space} by process {event.process} showed {one.id} of {one.space}",
+            )
         if one.id in lives and lives[one.id].space not in ("", one.space):
             yield "cross-space read", f"{one.id} of {lives[one.id].space} was shown as one of {one.space}"
         texts = lives[one.id].texts.get(one.version)
@@ -312,14 +322,22 @@ def _whole(events: Sequence[Event], lives: Mapping[str, _Life]) -> Found:
     for event in (event for event in events if event.whole):
         ids = {one.id for one in event.seen}
         for cube_id, (birth, space) in born.items():
-            if space == event.space and birth.end < event.begin and cube_id not in ids and not _may_be_gone(lives[cube_id], event):
+            if (
+                space == event.space
+                and birth.end < event.begin
+                and cube_id not in ids
+                and not _may_be_gone(lives[cube_id], event)
+            ):
                 yield "missing from a list", f"process {event.process} was not shown {cube_id}"
         for batch in batches:
             there = [one.id in ids for one in batch.seen]
             if batch.space == event.space and any(there) and not all(there):
                 lost = next(one.id for one, is_there in zip(batch.seen, there, strict=True) if not is_there)
                 if not _may_be_gone(lives[lost], event):
-                    yield "torn batch", f"process {event.process} was shown one half of what process {batch.process} wrote at once"
+                    yield (
+                        "torn batch",
+                        f"process {event.process} was shown one half of what process {batch.process} wrote at once",
+                    )
 
 
 def _may_be_gone(life: _Life, event: Event) -> bool:
@@ -330,7 +348,7 @@ def _recalled(events: Sequence[Event], lives: Mapping[str, _Life]) -> Found:
     """Who asks with the words of a memory is shown it, unless it was corrected or forgotten meanwhile."""
     for event in events:
         if event.op == "recall" and event.asked is not None:
-            wanted = Version(*event.asked)
+            wanted: Version = event.asked
             life = lives[wanted.id]
             changed = any(
                 writer.begin < event.end for version, writers in life.writes.items() if version > wanted.version for writer in writers
@@ -398,7 +416,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
 def raced(history: Sequence[Event]) -> dict[str, int]:
     """How much of the history really ran side by side: without that, nothing was tried."""
     events = sorted(history, key=lambda one: one.begin)
-    side_by_side = sum(1 for one, other in zip(events, events[1:], strict=False) if other.begin < one.end)
+    side_by_side = sum(1 for one, other in pairwise(events) if other.begin < one.end)
     written: dict[str, set[int]] = defaultdict(set)
     for event in events:
         if event.op in ("add", "correct", "keyed"):

@@ -1,13 +1,12 @@
 """Tampering with a journal: every single-byte edit, and more, of a signed sample. Each one has to be noticed.
 
-python benchmarks/reliability/tamper.py [--entries 40] [--out tamper.json]
+python benchmarks/reliability/tamper.py [--entries 40]
 
-The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries after the last one. It is
-edited in two forms: the export for an auditor, and the values in the store's own tables.
+The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries
+after the last one. It is edited in two forms: the export for an auditor, and the values in the store's own tables.
 
-- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on from
-  there; it stops at the first problem.
-  No key is expected, so that a signature has to give each edit away.
+- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on
+  from there to the first problem. No key is expected, so that a signature has to give each edit away.
 - Whole: each byte becomes one other, chosen by the seed, in a real file, which is then examined from the beginning, as a user would.
 - Forged: what somebody does who knows the format. All hashes are computed anew after the edit; the checkpoints are kept, signed anew with
   another key while the right one is expected, or signed anew with the right key while an anchor lies elsewhere.
@@ -18,7 +17,6 @@ from __future__ import annotations
 import argparse
 import copy
 import io
-import json
 import random
 import sqlite3
 import sys
@@ -29,6 +27,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
+
+from report import keep
 
 from remanence import Memory, Settings
 from remanence.auditing import verify_export
@@ -308,23 +308,23 @@ def in_the_store(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=40)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    arguments = parser.parse_args()
-    score, chance = Score(), random.Random(20261123)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    started = time.monotonic()
+    score, chance = Score(), random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path, exported, public = sample(folder, arguments.entries)
+        path, exported, public = sample(folder, options.entries)
         settings = Settings(embedder="none", signing_key=folder / "signing.pem")
+        found = verify_export(exported, key=public)
+        size = exported.stat().st_size
         measure(score, chance, path, exported, public, settings)
-    missed = sum(map(len, score.missed.values()))
-    print(f"{sum(score.tried.values()):,} edits, {missed} not noticed")
-    if arguments.out:
-        report = {
-            kind: {"tried": score.tried[kind], "missed": score.missed[kind], "seconds": round(score.seconds[kind], 1)}
-            for kind in score.missed
-        }
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return bool(missed)
+    result = {
+        "entries": found.entries, "checkpoints": found.checkpoints, "not signed": found.unsigned, "bytes exported": size,
+        "tried": dict(score.tried), "edits": score.tried.total(), "seed": options.seed,
+        "problems": [f"{kind}: {place}" for kind, places in score.missed.items() for place in places],
+    }  # fmt: skip
+    return keep("tamper", result, started)
 
 
 def measure(score: Score, chance: random.Random, path: Path, exported: Path, public: str, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,12 @@ from remanence.answer.pipeline import Method, answer, answer_stream
 from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.governance.access import Gate, Operation
+from remanence.governance.standing import followed, held
 from remanence.language.dates import has_time_expression
 from remanence.language.slots import disputed, resolve
 from remanence.pairing import Paired, imported, pair
+from remanence.policies import Clearance
 from remanence.recall.current import outdated
 from remanence.rooms import Rooms
 from remanence.settings import Settings
@@ -27,7 +30,7 @@ from remanence.write.pairs import read_pairs
 from remanence.write.pipeline import Progress
 
 Recall = Callable[..., Hits]
-"""`Memory.recall`."""
+"""`Memory.recall` past the gate: the clearance first, then as there."""
 
 _NARROWING = ("as_of", "known_at", "since", "until", "kinds", "meta")  # filters that only recall applies
 _PAIRS = 5  # pairs that are compared with a question
@@ -55,29 +58,64 @@ def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:
     return text(question, "The question", rooms.settings.max_question)
 
 
+class _Visit:
+    """One question of one caller: what may be seen, and what was."""
+
+    def __init__(self, gate: Gate, recall: Recall, where: dict[str, Any]) -> None:
+        self.space = scope(where.get("space", DEFAULT_SPACE), None, None, None).space
+        self.clearance = gate.check(Operation.ASK, self.space)
+        self._gate, self._recall = gate, recall
+        self._withheld, self._told = 0, set[str]()
+
+    def recall(self, question: str, **where: Any) -> Hits:
+        """`Memory.recall`, past the gate."""
+        hits = self._recall(self.clearance, question, **where)
+        self._withheld = max(self._withheld, hits.withheld)
+        return hits
+
+    def told(self, cubes: Iterable[MemCube | str]) -> None:
+        """Log what is about to be shown, but for what was logged before."""
+        ids = {one if isinstance(one, str) else one.id: None for one in cubes}
+        if {*ids} - self._told or not self._told:
+            self._told |= {*ids}
+            self._gate.told(Operation.ASK, self.space, ids, self._withheld)
+
+    def answered(self, found: Answer) -> Answer:
+        """The answer, once what it shows is logged; it says how much was withheld."""
+        self.told([*(hit.cube for hit in found.used), *(one.cube_id for one in found.citations), *found.standing])
+        count = self._withheld
+        return replace(found, notes=(*found.notes, f"Withheld from you: {count}.")) if count else found
+
+
 def ask(
-    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+    rooms: Rooms, gate: Gate, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Answer:
     """See `Memory.ask`."""
     question = _checked(rooms, question, where)
-    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
-        return known
-    hits = recall(question, k=k, **_current(question, where))
-    return _noted(rooms, answer(question, hits, **_options(rooms, method, budget, where)), hits, where)
+    visit = _Visit(gate, recall, where)
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, visit, question, where)) is not None:
+        return visit.answered(known)
+    hits = visit.recall(question, k=k, **_current(question, where))
+    found = answer(question, hits, **_options(rooms, visit, method, budget, where), standing=followed(hits.standing))
+    return visit.answered(_noted(rooms, visit, found, hits, where))
 
 
 def ask_stream(
-    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+    rooms: Rooms, gate: Gate, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Iterator[str | Answer]:
     """See `Memory.ask_stream`."""
     question = _checked(rooms, question, where)
-    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
-        yield known.text
-        yield known
+    visit = _Visit(gate, recall, where)
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, visit, question, where)) is not None:
+        whole = visit.answered(known)
+        yield whole.text
+        yield whole
         return
-    hits = recall(question, k=k, **_current(question, where))
-    for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
-        yield _noted(rooms, piece, hits, where) if isinstance(piece, Answer) else piece
+    hits = visit.recall(question, k=k, **_current(question, where))
+    visit.told([*(hit.cube for hit in hits), *hits.standing])
+    options = _options(rooms, visit, method, budget, where)
+    for piece in answer_stream(question, hits, **options, standing=followed(hits.standing)):
+        yield visit.answered(_noted(rooms, visit, piece, hits, where)) if isinstance(piece, Answer) else piece
 
 
 def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
@@ -114,42 +152,53 @@ def pairs_of(rooms: Rooms, by: str, space: str | None, progress: Progress | None
     return pair(rooms.store, rooms.encoding.documents, model, space=space, progress=progress)
 
 
-def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, Any]) -> dict[str, Any]:
+def _options(rooms: Rooms, visit: _Visit, method: Method, budget: int | None, where: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
-        "neighbours": None if _narrowed(where) else partial(_beside, rooms),
+        "neighbours": None if _narrowed(where) else partial(_beside, rooms, visit.clearance),
     }  # fmt: skip
 
 
-def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, Any]) -> Answer | None:
+def _from_pairs(rooms: Rooms, visit: _Visit, question: str, where: dict[str, Any]) -> Answer | None:
     """What pairs know, unless the caller restricts the kinds, or there are none."""
     if where.get("kinds") is not None or not rooms.store.derived.has_pairs(where.get("space", DEFAULT_SPACE)):
         return None
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
+        return visit.recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
         try:
-            return rooms.store.get(parents[0], cube.scope.space) if parents else None
+            return rooms.store.get(parents[0], cube.scope.space, visit.clearance) if parents else None
         except UnknownCubeError:  # an import without it
             return None
 
-    return by_pairs(question, find, source, rooms.encoding.compare)
+    found = by_pairs(question, find, source, rooms.encoding.compare)
+    if found is None or where.get("known_at") is not None:
+        return found
+    who = scope(visit.space, where.get("user"), where.get("agent"), where.get("session"))
+    instructions, notes = held(rooms.store, question, who, visit.clearance, None)
+    return replace(found, standing=instructions, notes=(*found.notes, *notes))
 
 
-def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any]) -> Answer:
+def _noted(rooms: Rooms, visit: _Visit, found: Answer, hits: Hits, where: dict[str, Any]) -> Answer:
     """The answer with what recall had to say, and with what contradicts the memories that it cites."""
-    return replace(found, notes=(*hits.notes, *found.notes, *_disputed(rooms, found, where)))
+    data = tuple(
+        f"Not followed, because it is not the user's own word: {one.id}."
+        for one in hits.standing
+        if one not in followed(hits.standing)
+    )
+    notes = (*hits.notes, *found.notes, *data, *_disputed(rooms, visit, found, where))
+    return replace(found, notes=notes, standing=hits.standing)
 
 
-def _beside(rooms: Rooms, cube: MemCube) -> list[MemCube]:
+def _beside(rooms: Rooms, clearance: Clearance | None, cube: MemCube) -> list[MemCube]:
     """The turns around one, without those that state only what something newer replaced."""
-    found = rooms.store.beside(cube)
-    stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found])
+    found = rooms.store.beside(cube, clearance)
+    stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found], clearance)
     old = {pair.old.cube_id for pair in outdated(stated, {one.seq for one in stated}).values()}
     return [one for one in found if one.id not in old]
 
@@ -159,25 +208,24 @@ def _narrowed(where: dict[str, Any]) -> bool:
     return any(where.get(name) is not None for name in _NARROWING)
 
 
-def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
+def _disputed(rooms: Rooms, visit: _Visit, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
     cited = {citation.cube_id for citation in found.citations}
     if not cited or _narrowed(where):
         return ()
-    space = where.get("space") or DEFAULT_SPACE
-    pairs = disputed(resolve(rooms.store.derived.claims_beside(space, sorted(cited))))
+    pairs = disputed(resolve(rooms.store.derived.claims_beside(visit.space, sorted(cited), visit.clearance)))
     return tuple(
         f"Contradicted: {other.cube_id} says {'not ' if other.negated else ''}{other.fact.value!r} of "
         f"{other.fact.subject}, {other.fact.relation}."
         for pair in pairs
         for one, other in ((pair.first, pair.second), (pair.second, pair.first))
-        if one.cube_id in cited and other.cube_id not in cited and _visible(rooms, other.cube_id, where)
+        if one.cube_id in cited and other.cube_id not in cited and _visible(rooms, visit, other.cube_id, where)
     )
 
 
-def _visible(rooms: Rooms, cube_id: str, where: dict[str, Any]) -> bool:
+def _visible(rooms: Rooms, visit: _Visit, cube_id: str, where: dict[str, Any]) -> bool:
     """Whether the filters of the question let a memory be seen."""
     try:
-        scope = rooms.store.get(cube_id).scope
+        scope = rooms.store.get(cube_id, visit.space, visit.clearance).scope
     except UnknownCubeError:  # forgotten in this very moment
         return False
     return all(where.get(name) in {None, getattr(scope, name)} for name in ("user", "agent", "session"))

@@ -17,6 +17,7 @@ from remanence.forget.receipt import Receipt, parsed
 from remanence.forget.verify import Verified
 from remanence.governance.access import Gate, Operation
 from remanence.governance.signing import SigningKey, public_from
+from remanence.policies import Clearance
 from remanence.recall.query import Query
 from remanence.rooms import Rooms
 from remanence.store.erasure import refuse_frozen
@@ -96,7 +97,7 @@ def _searching(rooms: Rooms) -> Searching:
     recall, remote = _recall(rooms), rooms.settings.embedder.startswith(("http://", "https://"))
 
     def found(
-        question: str, *, k: int, space: str = DEFAULT_SPACE, route: Route | None = None, current: bool = False,
+        _: Clearance | None, question: str, /, *, k: int, space: str = DEFAULT_SPACE, route: Route | None = None, current: bool = False,
         vector: NDArray[np.float32] | None = None, **filters: Any,
     ) -> Hits:  # fmt: skip
         asked = Query(
@@ -108,11 +109,20 @@ def _searching(rooms: Rooms) -> Searching:
     def look(question: str, space: str, vector: NDArray[np.float32] | None = None) -> list[str]:
         if vector is not None and recall.view(space).vectors.width != len(vector):
             return []  # a reindex that was cut off left vectors of two embedders
-        hits = found(question, k=search.K, space=space, route=Route.CHEAP, vector=vector)
+        hits = found(None, question, k=search.K, space=space, route=Route.CHEAP, vector=vector)
         return [hit.cube.id for hit in hits]
 
     def answered(question: str, space: str) -> Answer:
-        return ask(rooms, found, question, k=search.K, method="extractive", budget=None, space=space)
+        return ask(
+            rooms,
+            Gate(rooms.store, None, "off"),
+            found,
+            question,
+            k=search.K,
+            method="extractive",
+            budget=None,
+            space=space,
+        )
 
     return Searching(look, None if remote else answered)
 

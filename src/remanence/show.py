@@ -73,6 +73,9 @@ def hits(found: Hits) -> RenderableType:
             blocks.append(_under(Text(f"why: {strongest}", "dim")))
     if not found:
         blocks.append(Text("Nothing was found."))
+    blocks += [Text.assemble(("standing: ", "bold"), line(one.text)) for one in found.standing]
+    if found.withheld:
+        blocks.append(Text(f"withheld from you: {found.withheld:,}", "yellow"))
     if found and found.routed is not None:
         blocks.append(Text(f"looked up by {line(str(found.routed))}", "dim"))
     return Group(*blocks, *(Text(f"note: {line(note)}", "yellow") for note in found.notes))

@@ -102,11 +102,19 @@ def test_edits_of_the_store_are_found_and_put_back(module, sample, tmp_path):
 
 
 def test_the_figures_are_written(module, tmp_path, monkeypatch, capsys):
-    def measure(score, *_):
-        score.run("some", [("here", True)])
+    import report
 
+    noticed = [True, False]
+
+    def measure(score, *_):
+        score.run("some", [("here", True), ("there", noticed.pop(0))])
+
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(module, "measure", measure)
-    monkeypatch.setattr(module.sys, "argv", ["tamper.py", "--entries", "4", "--out", str(tmp_path / "tamper.json")])
-    assert module.main() == 0
-    assert json.loads((tmp_path / "tamper.json").read_text())["some"]["tried"] == 1
-    assert "1 edits, 0 not noticed" in capsys.readouterr().out
+    monkeypatch.setattr(module.sys, "argv", ["tamper.py", "--entries", "4"])
+    for problems in ([], ["some: there"]):
+        assert module.main() == len(problems)
+        result = json.loads((tmp_path / "results" / "tamper.json").read_text())
+        assert result["tried"] == {"some": 2}
+        assert (result["entries"], result["edits"], result["problems"]) == (4, 2, problems)
+    capsys.readouterr()

@@ -81,7 +81,8 @@ def recall(args: Args) -> Answer:
             route=args.route, current=args.current,
         )  # fmt: skip
     routed = None if hits.routed is None else asdict(hits.routed)
-    data = {"hits": [_hit(hit) for hit in hits], "notes": list(hits.notes), "routed": routed}
+    beside = {"standing": [one.to_json() for one in hits.standing], "withheld": hits.withheld}
+    data = {"hits": [_hit(hit) for hit in hits], "notes": list(hits.notes), "routed": routed, **beside}
     return Answer(data, lambda: show.hits(hits))
 
 

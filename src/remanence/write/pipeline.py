@@ -17,6 +17,7 @@ from uuid import UUID
 from remanence.cubes import Ids, MemCube, Provenance, Scope
 from remanence.drafts import Draft, Keys
 from remanence.language.keys import derive, embedded_text
+from remanence.policies import Clearance
 from remanence.store.protocol import Replay, Store
 from remanence.write.forgotten import sift
 from remanence.write.messages import Message
@@ -41,13 +42,14 @@ class Target(NamedTuple):
 
 def write(
     store: Store, found: Sequence[Message], target: Target, embed: Embed, *,
-    commit_every: int, key: str | None = None, progress: Progress | None = None, relearn: bool = False,
-    leave_out: bool = False,
+    commit_every: int, key: str | None = None, progress: Progress | None = None, clearance: Clearance | None = None,
+    relearn: bool = False, leave_out: bool = False,
 ) -> Ids:  # fmt: skip
     """Write messages in durable batches. Returns one id per message, in order, old ids for repetitions.
 
     A batch is one transaction. Whatever interrupts the call, the batches before stay; calling again with the same
-    messages goes on after them, because they are recognised by their marks before anything is embedded.
+    messages goes on after them, because they are recognised by their marks before anything is embedded. A memory that the
+    caller may not see is no repetition: else he could try out what it says.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def write(
     for at in range(0, len(marked), commit_every):
         batch = marked[at : at + commit_every]
         last = at + commit_every >= len(marked)
-        written = _commit(store, batch, embed, replay if last else None, ids, held)
+        written = _commit(store, batch, embed, replay if last else None, ids, clearance, held)
         ids.held |= {one: held[one] for one in written if one in held}
         ids.new += len(set(written) & {cube.id for cube, _ in batch})
         ids += written
@@ -100,14 +102,14 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
 
 def _commit(
     store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str],
-    held: Mapping[str, str],
+    clearance: Clearance | None, held: Mapping[str, str],
 ) -> list[str]:  # fmt: skip
     """Write what the store does not know yet, in one transaction. Returns all ids of the batch, in order."""
-    known = store.known([mark for _, mark in batch], batch[0][0].scope.space)
+    known = store.known([mark for _, mark in batch], batch[0][0].scope.space, clearance)
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
     drafts = iter([Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)])
-    return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
+    return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier, clearance)
 
 
 def _cube(message: Message, target: Target, now: datetime) -> MemCube:
