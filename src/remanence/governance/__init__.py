@@ -1,0 +1,1 @@
+"""Who may do what, whose word counts, and what is let in."""
