@@ -12,6 +12,7 @@ _SELECTORS = re.compile("[\U000e0100-\U000e01ef]{4}")
 _NOTHING = "\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u180e\u00ad"
 _IN_A_WORD = re.compile(rf"(?<=[A-Za-z])[{_NOTHING}\u200c\u200d](?=[{_NOTHING}\u200c\u200d]{{0,8}}[A-Za-z])")
 _RUN = re.compile(rf"[{_NOTHING}\u200c\u200d\u200e\u200f]{{8}}")
+_SPELLED = 12  # letters one by one that are more than initials
 _SPLITS = 3  # invisible characters inside words that are more than a web page's soft breaks
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
@@ -24,12 +25,14 @@ _WHOLE = 5  # letters of a word that is all look-alikes: shorter ones are often 
 _FOREIGN = re.compile("[\u0370-\u03ff\u0400-\u052f]")
 _LATIN = re.compile("[A-Za-z]")
 _LEET = str.maketrans("013457@$", "oieastas")
-_LEET_WORD = re.compile(r"\b(?=[a-z]{0,12}[013457@$])(?=[013457@$]{0,3}[a-z])[a-z013457@$]{4,14}(?![\w@$])", re.IGNORECASE)
+_LEET_WORD = re.compile(r"\b(?=[a-z]{0,12}[013457@$])(?=[013457@$]{0,3}[a-z])[a-z013457@$]{4,14}(?![\w@$]|\.\w)", re.IGNORECASE)
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*]){5,200}\w(?!\w)")
 
 
 def hidden(text: str, *, strict: bool) -> str | None:
     """What is hidden in a text; None if nothing is."""
+    if strict and any(_is_spelled(match.group()) for match in _SPACED.finditer(text)):
+        return "words spelled letter by letter"
     if text.isascii():
         return None
     if _TAGS.search(_FLAG.sub("", text)):
@@ -80,6 +83,12 @@ def revealed(text: str) -> str:
         text = text.replace("’", "'").replace("‘", "'")
     text = _SPACED.sub(_joined, text)
     return _LEET_WORD.sub(lambda match: match.group().translate(_LEET), text)
+
+
+def _is_spelled(run: str) -> bool:
+    """Whether letters with gaps spell something: the alphabet, digits and a few initials do not."""
+    letters = [one for one in run.lower() if one.isalpha()]
+    return len(letters) >= _SPELLED and 2 * len(letters) > len(run) - 1 and letters != sorted(letters)
 
 
 def _joined(match: re.Match[str]) -> str:
