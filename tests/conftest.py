@@ -19,7 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
 from remanence import Memory
-from remanence.cubes import Draft, Extraction, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Extraction, Kind, MemCube, Provenance, Scope
+from remanence.drafts import Draft
 from remanence.language.keys import derive
 from remanence.reading import readings
 from remanence.settings import Settings

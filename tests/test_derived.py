@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from remanence import Memory, Settings
-from remanence.cubes import Draft, Extraction, Fact, Kind, MemCube, Provenance, Scope, State
+from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope, State
+from remanence.drafts import Draft
 from remanence.errors import RemanenceError
 from remanence.write.pipeline import keys_for, new_id
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from remanence import Memory
-from remanence.cubes import Draft, Extraction, Fact, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope
+from remanence.drafts import Draft
 from remanence.errors import IdempotencyConflictError, InputError, UnknownCubeError, UnknownSpaceError
 from remanence.reading import readings
 from remanence.settings import Settings

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 FILE, FUNCTION = 400, 60
+FACADE = {"src/remanence/memory.py": 600}  # one documented call for each thing Memory does, and nothing else
 ROOT = Path(__file__).parents[1]
 
 
@@ -15,8 +16,9 @@ def main() -> int:
     for path in sorted((ROOT / "src").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT)
-        if (lines := text.count("\n")) > FILE:
-            problems.append(f"{name}: {lines} lines, the limit is {FILE}")
+        limit = FACADE.get(name.as_posix(), FILE)
+        if (lines := text.count("\n")) > limit:
+            problems.append(f"{name}: {lines} lines, the limit is {limit}")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
                 length = node.end_lineno - node.lineno + 1

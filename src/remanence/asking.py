@@ -29,7 +29,7 @@ from remanence.write.pipeline import Progress
 Recall = Callable[..., Hits]
 """`Memory.recall`."""
 
-_NARROWING = ("as_of", "since", "until", "kinds", "meta")  # filters that only recall applies
+_NARROWING = ("as_of", "known_at", "since", "until", "kinds", "meta")  # filters that only recall applies
 _PAIRS = 5  # pairs that are compared with a question
 
 
@@ -41,8 +41,12 @@ _PAST = re.compile(
 
 def _current(question: str, where: dict[str, Any]) -> dict[str, Any]:
     """Answers come from the current view, unless the caller says otherwise or the question is about an earlier time."""
-    past = where.get("as_of") is not None or has_time_expression(question) or _PAST.search(question)
+    past = _asked_back(where) or has_time_expression(question) or _PAST.search(question)
     return {"current": not past} | where
+
+
+def _asked_back(where: dict[str, Any]) -> bool:
+    return where.get("as_of") is not None or where.get("known_at") is not None
 
 
 def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:

@@ -5,29 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from remanence import commands, show
-from remanence.commands import Answer, Args
-from remanence.cubes import Kind, Route
+from remanence import show
+from remanence.commands import access, audit, consolidation, forgetting, lifecycle, options, trust
+from remanence.commands.command import Command
 from remanence.errors import InputError, NotFoundError, RemanenceError
 from remanence.settings import Settings
 
+_AREAS = (options, lifecycle, access, audit, forgetting, trust, consolidation)
+COMMANDS: dict[str, Command] = {name: command for area in _AREAS for name, command in area.COMMANDS.items()}
+_ARGUMENTS = {name: {**options.ARGUMENTS, **area.ARGUMENTS} for area in _AREAS for name in area.COMMANDS}
 _INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A line of the table: what runs, what its help says, and what it takes."""
-
-    run: Callable[[Args], Answer]
-    about: str
-    example: str
-    arguments: str = ""
-    """Names of `_ARGUMENTS`, in order."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,140 +62,23 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Help on a command: remanence COMMAND --help", allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"remanence {version('remanence')}")
-    _everywhere(parser, store=Settings.from_environment().store, as_json=False)
+    _everywhere(parser, store=Settings.from_environment().store, as_json=False, principal=None)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         sub = subparsers.add_parser(
             name, help=command.about, description=command.about, epilog=f"example:\n  {command.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         )  # fmt: skip
-        _everywhere(sub, store=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+        _everywhere(sub, store=argparse.SUPPRESS, as_json=argparse.SUPPRESS, principal=argparse.SUPPRESS)
         for argument in command.arguments.split():
-            sub.add_argument(argument.rstrip("?").replace("-k10", "-k"), **_ARGUMENTS[argument])
+            sub.add_argument(argument.rstrip("?").replace("-k10", "-k"), **_ARGUMENTS[name][argument])
     return parser
 
 
-def _everywhere(parser: argparse.ArgumentParser, *, store: str, as_json: object) -> None:
+def _everywhere(parser: argparse.ArgumentParser, *, store: str, as_json: object, principal: str | None) -> None:
     """Options that may stand before or behind the command."""
     parser.add_argument(
         "--store", metavar="PATH", default=store, help="the memory's file; else REMANENCE_STORE, else memory.rem"
     )
     parser.add_argument("--json", action="store_true", default=as_json, help="answer with one JSON document")
-
-
-_STDIN = "; - reads standard input"
-_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "text": {"help": f"what it says from now on{_STDIN}"},
-    "text?": {"nargs": "?", "help": f"what to remember{_STDIN}"},
-    "question": {"help": f"what to look for{_STDIN}"},
-    "id": {"help": "the memory's id, as add, list and recall show it"},
-    "ids": {"nargs": "+", "metavar": "ID", "help": "the memories' ids"},
-    "--skip-unreadable": {"action": "store_true", "help": "go on without files that cannot be read, and name them"},
-    "paths": {"nargs": "+", "metavar": "PATH", "help": "files and folders"},
-    "file": {"metavar": "FILE", "help": "where it lies, or will lie"},
-    "action": {"nargs": "?", "choices": ["list", "fetch"], "default": "list", "help": "list (default) or fetch"},
-    "name?": {"nargs": "?", "metavar": "NAME", "help": "minilm, or organisation/model on the hub"},
-    "--space": {"help": "whose memory it is: spaces never see each other"},
-    "--user": {"help": "the user inside the space"},
-    "--agent": {"help": "the agent inside the space"},
-    "--session": {"help": "the session inside the space"},
-    "--jsonl": {"metavar": "FILE", "help": f"messages, one JSON object or text a line{_STDIN}"},
-    "--role": {"help": "user (default), assistant, system, tool or document"},
-    "--name": {"help": "who says it"},
-    "--time": {"help": "when it was said, or from when a correction holds, such as 2024-05-08T13:56"},
-    "--title": {"help": "what it is about"},
-    "--source": {"help": "where it comes from"},
-    "--meta": {"metavar": "KEY=VALUE", "action": "append", "default": [], "help": "your own data; may be repeated"},
-    "--key": {"metavar": "IDEMPOTENCY_KEY", "help": "makes a repetition of the same call harmless"},
-    "-k": {"type": int, "default": 5, "metavar": "N", "help": "how many hits (5)"},
-    "--as-of": {"metavar": "TIME", "help": "the memory as the world stood then"},
-    "--now": {"metavar": "TIME", "help": 'what "last week" counts from'},
-    "--since": {"metavar": "TIME", "help": "said at this time or later"},
-    "--until": {"metavar": "TIME", "help": "said before this time"},
-    "--kind": {"metavar": "KIND", "action": "append", "help": f"{', '.join(Kind)}; may be repeated"},
-    "--route": {"choices": [route.value for route in Route], "help": "how to look: else the gate decides"},
-    "--current": {"action": "store_true", "help": "leave out what something newer has replaced"},
-    "-k10": {"type": int, "default": 10, "metavar": "N", "help": "how many memories to read (10)"},
-    "--method": {
-        "choices": ["auto", "extractive", "plain", "sure"],
-        "default": "auto",
-        "help": "auto: a model where there is one",
-    },
-    "--budget": {"type": int, "metavar": "TOKENS", "help": "tokens of memories that a model may read (4000)"},
-    "--by": {"choices": ["rules", "model"], "default": "rules", "help": "who makes the pairs (rules)"},
-    "extractions?": {
-        "nargs": "?",
-        "metavar": "FILE",
-        "help": "cached extractions, .json or .jsonl; else the model reads",
-    },
-    "pairs?": {"nargs": "?", "metavar": "FILE", "help": "pairs to remember, .jsonl or .csv; else they are made"},
-    "labelled": {"metavar": "FILE", "help": 'JSON Lines of {"question", "gold": [ids]}'},
-    "--no-explain": {"action": "store_true", "help": "leave out the reasons"},
-    "--limit": {"type": int, "default": 20, "metavar": "N", "help": "how many (20)"},
-    "--after": {"metavar": "CURSOR", "help": "go on from the page before"},
-    "--yes": {"action": "store_true", "help": "do not ask"},
-    "--sample": {"type": int, "default": 64, "metavar": "N", "help": "vectors to compute again (64)"},
-    "--only": {"metavar": "SPACE", "help": "this space only"},
-    "--vectors": {"action": "store_true", "help": "with vectors: larger, and quicker to import"},
-}
-_SCOPE = "--space --user --agent --session"
-
-COMMANDS: dict[str, Command] = {
-    "add": Command(
-        commands.add, "Remember a text, or messages from a file.",
-        'remanence add "The office moved to Lisbon." --name Ana --time 2024-05-08',
-        f"text? --jsonl --role --name --time --title --source --meta --key {_SCOPE}",
-    ),
-    "ingest": Command(commands.ingest, "Remember files and folders.", "remanence ingest notes/ chat.jsonl",
-        f"paths --skip-unreadable {_SCOPE}"),
-    "recall": Command(
-        commands.recall, "Find the memories that answer a question.", 'remanence recall "Where is the office?"',
-        f"question -k --as-of --now --since --until --route --current --kind --meta --no-explain {_SCOPE}",
-    ),
-    "ask": Command(
-        commands.ask, "Answer a question from memory, with citations, or say that it cannot.", 'remanence ask "Where is the office?"',
-        f"question -k10 --method --budget --as-of --now {_SCOPE}",
-    ),
-    "get": Command(commands.get, "Show one memory in full.", "remanence get ID", "id --space"),
-    "list": Command(
-        commands.list_, "Show memories in the order of writing.", "remanence list --user ana", f"--limit --after {_SCOPE}"
-    ),
-    "correct": Command(
-        commands.correct, "Replace what a memory says; the old text stays in its history.",
-        'remanence correct ID "The office is in Porto."', "id text --time --space",
-    ),
-    "history": Command(commands.history, "Show all versions of a memory.", "remanence history ID", "id --space"),
-    "forget": Command(
-        commands.forget, "Erase memories for good, and search the file for what may be left.", "remanence forget ID ID",
-        "ids --yes --space",
-    ),
-    "extract": Command(
-        commands.extract, "Let a model read what is stored: entities, facts and statements become keys.",
-        "REMANENCE_MODEL=http://localhost:11434/v1#qwen3 remanence extract", "extractions? --space",
-    ),
-    "pair": Command(
-        commands.pair, "Make question-answer pairs of what is stored, or remember those of a file.", "remanence pair",
-        "pairs? --by --space",
-    ),
-    "conflicts": Command(commands.conflicts, "Show memories that contradict each other.", "remanence conflicts", "--space"),
-    "gate": Command(
-        commands.gate, "Fit the gate to questions whose answers are known.", "remanence gate labelled.jsonl", "labelled --space"
-    ),
-    "stats": Command(commands.stats, "Show what the store holds and what it costs.", "remanence stats --json"),
-    "spaces": Command(commands.spaces, "List the spaces.", "remanence spaces"),
-    "verify": Command(commands.verify, "Check the whole store; exits with 1 on problems.", "remanence verify", "--sample"),
-    "reindex": Command(
-        commands.reindex, "Derive all keys and vectors anew, with the embedder of the settings.",
-        "REMANENCE_EMBEDDER=minilm remanence reindex",
-    ),
-    "backup": Command(
-        commands.backup, "Copy the store to a new file while it is in use.", "remanence backup monday.rem", "file"
-    ),
-    "export": Command(
-        commands.export, "Write every version as JSON Lines.", "remanence export all.jsonl --only work", "file --only --vectors"
-    ),
-    "import": Command(commands.import_, "Read what export wrote.", "remanence --store new.rem import all.jsonl", "file"),
-    "models": Command(
-        commands.models, "List the embedders that are here, or fetch one.", "remanence models fetch minilm", "action name?"
-    ),
-}  # fmt: skip
+    parser.add_argument("--as", dest="principal", metavar="PRINCIPAL", default=principal, help="act as this principal")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from remanence.policies import Policy, Trust, trust_of
+
 DEFAULT_SPACE = "default"
 ROLES = frozenset({"user", "assistant", "system", "tool", "document"})
 """Who may speak where no name is given; none of these counts as a name."""
@@ -32,14 +34,30 @@ class Kind(StrEnum):
     PROCEDURE = "procedure"
     DOCUMENT = "document"
     QA = "qa"
+    SUMMARY = "summary"
+    PROFILE = "profile"
+
+
+MADE = frozenset({Kind.QA, Kind.SUMMARY, Kind.PROFILE})
+"""Kinds that are made out of memories: nothing further is read out of them."""
 
 
 class State(StrEnum):
-    """Where a version stands in its life."""
+    """Where a version stands in its life. `store.lifecycle.ALLOWED` says what may follow what."""
 
+    GENERATED = "generated"
+    """Written but not admitted: held in quarantine, never recalled."""
     ACTIVE = "active"
+    MERGED = "merged"
+    """Another memory was made of it and others, and speaks for it."""
     ARCHIVED = "archived"
-    """Superseded by a later version; kept for `history` and `as_of`."""
+    """Superseded by a later version, or put away by hand; kept for `history` and `as_of`."""
+    FROZEN = "frozen"
+    """Recalled as it is, and closed to every change."""
+    EXPIRED = "expired"
+    """Its time was up."""
+    FORGOTTEN = "forgotten"
+    """Erased: no version is in this state, only events and receipts say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +103,7 @@ class MemCube:
     valid_from: datetime
     """From when on this version holds in the world: when it was said, or corrected."""
     valid_to: datetime | None = None
-    """Until when it held: set when a correction takes over."""
+    """Until when it held: given, or set when a correction takes over."""
     superseded_at: datetime | None = None
     """When the store learned that it no longer holds (UTC)."""
     state: State = State.ACTIVE
@@ -94,6 +112,17 @@ class MemCube:
     """The entity that the text is about: a document's title, a record's subject."""
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The caller's own data, kept as it came."""
+    given_to: datetime | None = None
+    """Until when it holds as it was told when it was written; a correction may end `valid_to` earlier."""
+    hidden: bool = False
+    """Put away or held: neither recall nor `as_of` shows it. A version that a correction replaced is not hidden."""
+    policy: Policy = field(default_factory=Policy)
+    """How it is governed; the only part of the header, with `state` and the ends, that changes without a new version."""
+
+    @property
+    def trust(self) -> Trust:
+        """How far it is to be believed."""
+        return self.policy.trust or trust_of(self.provenance.role, self.provenance.source)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON types, in a fixed order: the line of an export and the answer of `--json`."""
@@ -106,6 +135,7 @@ class MemCube:
             "observed_at": _iso(origin.observed_at), "recorded_at": _iso(self.recorded_at),
             "valid_from": _iso(self.valid_from), "valid_to": _iso(self.valid_to),
             "superseded_at": _iso(self.superseded_at), "meta": dict(self.meta), "derived_from": list(origin.derived_from),
+            "given_to": _iso(self.given_to), "hidden": self.hidden, "policy": self.policy.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -128,56 +158,24 @@ class MemCube:
             recorded_at=datetime.fromisoformat(data["recorded_at"]),
             valid_from=datetime.fromisoformat(data["valid_from"]), valid_to=_moment(data["valid_to"]),
             superseded_at=_moment(data["superseded_at"]), state=State(data["state"]), form=Form(data["form"]),
-            about=data["about"], meta=dict(data["meta"]),
+            about=data["about"], meta=dict(data["meta"]), given_to=_moment(data.get("given_to")),
+            hidden=bool(data.get("hidden", False)),
+            policy=Policy.from_json(data.get("policy", {})),
         )  # fmt: skip
 
     def sealed_bytes(self) -> bytes:
         """The canonical bytes of what never changes in a version: what the journal commits to.
 
-        `state`, `valid_to` and `superseded_at` are left out: a correction sets them, and the journal records the correction.
-        So is an empty `derived_from`, which the first format did not have.
+        `state`, `hidden`, `valid_to`, `superseded_at` and `policy` are left out: they change, and the journal records the changes.
+        So are an empty `derived_from` and an open `given_to`, which earlier formats did not have.
         """
         data = self.to_json()
-        for name in (
-            "state",
-            "valid_to",
-            "superseded_at",
-            *(() if self.provenance.derived_from else ("derived_from",)),
-        ):
+        for name in ("state", "valid_to", "superseded_at", "hidden", "policy"):
             del data[name]
+        for name in ("derived_from", "given_to"):
+            if not data[name]:
+                del data[name]
         return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What recall looks a version up by. All of it is derived from the text and can be built again."""
-
-    terms: bytes
-    """`language.tokens.pack_terms`: hashed stems and their counts."""
-    dates: bytes
-    """Windows that the text names: float64 pairs [lo, hi) in POSIX seconds."""
-    flags: int
-    """Bits: ENDS_WITH_QUESTION, HAS_TIME."""
-    vector: bytes | None = None
-    """The unit embedding as little-endian float16, or None where no embedder was at hand."""
-    mentions: bytes | None = None
-    """`language.entities.pack_mentions`: hashed names and their counts. None in a store of format 1 until `reindex`."""
-
-
-ENDS_WITH_QUESTION = 1
-HAS_TIME = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A version that is ready to be written: the cube, its keys, and the mark that tells a repetition."""
-
-    cube: MemCube
-    keys: Keys
-    mark: bytes | None
-    """Keyed digest of source and content; None for a correction, which is never a repetition."""
-    made_of: tuple[tuple[str, int], ...] = ()
-    """Ids and versions that it was made from while they were current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +245,17 @@ class Routed:
 
 
 class Hits(list[Hit]):
-    """The hits of one recall, best first; how they were looked up; and `notes` on what the call could not do."""
+    """The hits of one recall, best first; how they were looked up; and `notes` on what the call could not do.
+
+    `withheld` counts memories in scope that the caller may not see; `standing` are the instructions that the question brought up.
+    """
 
     def __init__(
-        self, hits: list[Hit] | None = None, notes: tuple[str, ...] = (), routed: Routed | None = None
-    ) -> None:
+        self, hits: list[Hit] | None = None, notes: tuple[str, ...] = (), routed: Routed | None = None, *,
+        withheld: int = 0, standing: tuple[MemCube, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(hits or [])
-        self.notes = notes
-        self.routed = routed
+        self.notes, self.routed, self.withheld, self.standing = notes, routed, withheld, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +282,8 @@ class Extraction:
         """As JSON types; facts as lists of three."""
         facts = [[fact.subject, fact.relation, fact.value] for fact in self.facts]
         return {
-            "entities": list(self.entities),
-            "facts": facts,
-            "statements": list(self.statements),
-            "about": self.about,
-        }
+            "entities": list(self.entities), "facts": facts, "statements": list(self.statements), "about": self.about,
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Extraction:
@@ -352,15 +350,18 @@ class Answer:
     method: str = "extractive"
     """extractive, plain or sure."""
     notes: tuple[str, ...] = ()
+    standing: tuple[MemCube, ...] = ()
+    """Standing instructions that the question brought up."""
 
 
 class Ids(list[str]):
-    """The ids of what was added, in order; how many of them are `new`; which files were `skipped`, and why."""
+    """The ids of what was added, in order; how many of them are `new`; what was `skipped`, and why; why some are `held`."""
 
     def __init__(self, ids: Iterable[str] = (), new: int = 0) -> None:
         super().__init__(ids)
         self.new = new
         self.skipped: tuple[str, ...] = ()
+        self.held: dict[str, str] = {}
 
 
 class Page(list[MemCube]):

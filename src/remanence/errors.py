@@ -4,7 +4,11 @@ RemanenceError
 ├── InputError (ValueError)          what was passed cannot be used; nothing was written
 │   ├── InputTooLargeError           over a limit of `Settings`
 │   ├── IdempotencyConflictError     the same key came with other content
-│   └── UnreadableFileError          a file that `ingest` or `import` cannot turn into cubes
+│   ├── UnreadableFileError          a file that `ingest` or `import` cannot turn into cubes
+│   ├── TransitionError              a memory's state does not lead to the one that was asked for
+│   │   └── FrozenError              it is frozen: nothing of it changes until it is unfrozen
+│   ├── ForgottenError               the text was forgotten before, and is not learned again silently
+│   └── SourceRevokedError           nothing is taken from this source any more
 ├── NotFoundError (LookupError)
 │   ├── UnknownCubeError             no cube has this id (or it was forgotten)
 │   └── UnknownSpaceError            nothing was ever written to this space
@@ -17,6 +21,11 @@ RemanenceError
 │   ├── StoreDamagedError            the file fails its own checks
 │   └── StoreClosedError             used after `close`
 ├── ForgetIncompleteError            a trace could not be removed or not be ruled out
+├── AccessDeniedError (PermissionError)  the caller has no right to do this there
+├── AuditError                       the journal, its signatures or an export of it do not hold
+│   ├── ReceiptError                 a receipt does not hold
+│   └── KeyMissingError              the signing key is not there, or no key
+├── AdmissionError                   a change cannot be tried, promoted or rolled back
 ├── ModelError
 │   ├── ModelMissingError            the weights are not on this machine
 │   ├── ModelDamagedError            the weights are not the ones they claim to be
@@ -54,6 +63,22 @@ class IdempotencyConflictError(InputError):
 
 class UnreadableFileError(InputError):
     """A file cannot be turned into cubes."""
+
+
+class TransitionError(InputError):
+    """The state of a memory does not lead to the one that was asked for."""
+
+
+class FrozenError(TransitionError):
+    """The memory is frozen: nothing of it changes until it is unfrozen."""
+
+
+class ForgottenError(InputError):
+    """The text was forgotten before, and is not learned again silently."""
+
+
+class SourceRevokedError(InputError):
+    """The source was revoked: nothing is taken from it any more."""
 
 
 class NotFoundError(RemanenceError, LookupError):
@@ -102,6 +127,26 @@ class StoreClosedError(StoreError):
 
 class ForgetIncompleteError(RemanenceError):
     """A trace of an erased cube could not be removed, or its absence could not be shown."""
+
+
+class AccessDeniedError(RemanenceError, PermissionError):
+    """The caller has no right to do this there."""
+
+
+class AuditError(RemanenceError):
+    """The journal, its signatures or an export of it do not hold."""
+
+
+class ReceiptError(AuditError):
+    """A receipt does not hold: it was changed, or its signature is another's."""
+
+
+class KeyMissingError(AuditError):
+    """The signing key is not there, or is no key."""
+
+
+class AdmissionError(RemanenceError):
+    """A change cannot be tried, promoted or rolled back."""
 
 
 class ModelError(RemanenceError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from copy import copy
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,6 +13,8 @@ from remanence.arguments import chosen, count, identity, kind_set, meta_filter, 
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
+from remanence.governance.access import Gate
+from remanence.policies import Clock, Trust, utc_now
 from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.stats import Stats
@@ -22,15 +25,21 @@ from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
 
 if TYPE_CHECKING:
+    from remanence.accessing import Access
+    from remanence.admission import Admission
     from remanence.answer.pipeline import Method
+    from remanence.auditing import Audit
     from remanence.calibration import Fitted, Labelled
     from remanence.conflicts import Conflict
     from remanence.encoding import Encoding
+    from remanence.forgetting import Receipts
+    from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
 
 _MOST_HITS = 10_000
@@ -52,13 +61,13 @@ class Memory:
 
     def __init__(
         self, location: str | Path | None = None, settings: Settings | None = None, *, profile: Profile | None = None,
-        model: LanguageModel | None = None,
+        model: LanguageModel | None = None, clock: Clock = utc_now,
     ) -> None:  # fmt: skip
         """Open a store, created if it is missing: a path, or ":memory:" for one that ends with the process; `Settings.store`
         if none is given.
 
         `profile` holds the weights of recall's channels; the default is the measured one. `model` answers and extracts in
-        place of the one that `Settings.model` names.
+        place of the one that `Settings.model` names. `clock` tells the time that things are recorded and expire by.
 
         Raises
         ------
@@ -70,8 +79,9 @@ class Memory:
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
         self._store: Store = SQLiteStore(
-            location if location == ":memory:" else place(location, "location"), self.settings
+            location if location == ":memory:" else place(location, "location"), self.settings, clock
         )
+        self._gate = Gate(self._store, None)
         self._profile = profile
         self._rooms = Rooms(self._store, self.settings, profile, model)
 
@@ -80,13 +90,17 @@ class Memory:
     def add(
         self, content: Content, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
         session: str | None = None, source: str | None = None, idempotency_key: str | None = None,
+        trust: Trust | str | None = None, sensitivity: str | None = None, access: Sequence[str] | None = None,
+        ttl: float | timedelta | None = None, priority: float | None = None, half_life: float | None = None,
         progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a text, a message, or a list of them: one cube each. Returns their ids, in order, once they are durable.
 
         A message is a dict: `content` and, as far as known, `role` (user, assistant, system, tool, document), `name` (the
-        speaker), `time` (ISO 8601 or datetime), `session`, `title` (of a document: what it is about), `kind`, `source` and
-        `meta` (your own JSON, kept as it came). The same message from the same source again makes no second cube: its id
+        speaker), `time` (ISO 8601 or datetime), `session`, `title` (of a document: what it is about), `kind`, `source`,
+        `meta` (your own JSON, kept as it came), and `valid_from` and `valid_to` (when it holds in the world). How it is
+        governed is told by `trust`, `sensitivity`, `access`, `ttl` (seconds), `priority`, `half_life` (days), for all messages
+        or in one, and by `trigger` ({"always": true} or {"words": [...]}), which makes a standing instruction of it. The same message from the same source again makes no second cube: its id
         comes back. A long list is committed in batches of `Settings.commit_every`; what was committed stays, and the same
         call again goes on from there.
 
@@ -101,7 +115,10 @@ class Memory:
         """
         target = Target(scope(space, user, agent, session), name(source, "source") or "api")
         key = name(idempotency_key, "idempotency_key")
-        found = messages(content, self.settings)
+        governed = {
+            "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
+        }  # fmt: skip
+        found = messages(content, self.settings, governed)
         return self._write(found, target, key, progress)
 
     def ingest(
@@ -153,7 +170,9 @@ class Memory:
             current = self._store.get(identity(cube_id), optional_space(space))
             if checked == current.text:
                 return current
-            draft = rewritten(current, checked, from_when, self._encoding.documents)  # embeds before the write lock
+            draft = rewritten(
+                current, checked, from_when, self._encoding.documents, self._store.clock()
+            )  # embeds before the write lock
             if self._store.supersede(draft):
                 self._rooms.wrote()
                 return draft.cube
@@ -217,13 +236,14 @@ class Memory:
         self, question: str, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
         session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
         since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
-        now: datetime | str | None = None, meta: Mapping[str, Any] | None = None, explain: bool = True,
-        route: Route | str | None = None, current: bool = False,
+        known_at: datetime | str | None = None, now: datetime | str | None = None, meta: Mapping[str, Any] | None = None,
+        explain: bool = True, route: Route | str | None = None, current: bool = False,
     ) -> Hits:  # fmt: skip
         """Find the memories that answer a question, best first.
 
         `user`, `agent`, `session`, `kinds`, `meta` and `since`/`until` (when it was said, until excluded) restrict what is
-        looked at, before ranking. `as_of` asks the memory as it stood in the world at that time. Words like "last week"
+        looked at, before ranking. `as_of` asks the memory as it stood in the world at that time, `known_at` what the store
+        knew at that time, both together what it then knew of that. Words like "last week"
         count from `now`: `as_of` if that is given, else the clock. `hits.notes` says what could not be done, such as dense
         search without an embedder.
 
@@ -241,11 +261,13 @@ class Memory:
         """
         from remanence.recall.query import Query
 
-        asked_as_of = moment(as_of, "as_of")
+        asked_as_of, knew = moment(as_of, "as_of"), moment(known_at, "known_at")
+        if current and knew is not None:
+            raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
         query = Query(
             question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of,
-            now=moment(now, "now") or asked_as_of or datetime.now(UTC), meta=meta_filter(meta), explain=bool(explain),
+            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew,
+            now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
             route=chosen(route), current=bool(current),
         )  # fmt: skip
         if not self._rooms.has_space(space):
@@ -379,8 +401,58 @@ class Memory:
 
         return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
 
+    # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
+
+    def acting_as(self, principal: str) -> Memory:
+        """The same memory as somebody else may use it: what that principal was granted, and nothing else. Every access is logged."""
+        other = copy(self)
+        other._gate = Gate(self._store, name(principal, "The principal"))  # noqa: SLF001 (a copy of ourselves)
+        return other
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """States: freeze, archive, restore, expire; events; how a memory is governed; care that is due."""
+        from remanence.lifecycle import Lifecycle
+
+        return Lifecycle(self._rooms, self._gate)
+
+    @property
+    def access(self) -> Access:
+        """Principals, grants, labels, shares, and the access log."""
+        from remanence.accessing import Access
+
+        return Access(self._rooms, self._gate)
+
+    @property
+    def audit(self) -> Audit:
+        """The signed journal: checkpoints, verification, export for an auditor."""
+        from remanence.auditing import Audit
+
+        return Audit(self._rooms, self._gate)
+
+    @property
+    def receipts(self) -> Receipts:
+        """Receipts of what was forgotten."""
+        from remanence.forgetting import Receipts
+
+        return Receipts(self._rooms, self._gate)
+
+    @property
+    def trust(self) -> Trusting:
+        """Quarantine, and sources that are believed no more."""
+        from remanence.trusting import Trusting
+
+        return Trusting(self._rooms, self._gate)
+
+    @property
+    def admission(self) -> Admission:
+        """Changes that are tried in the shadow before they count."""
+        from remanence.admission import Admission
+
+        return Admission(self._rooms, self._gate)
+
     def close(self) -> None:
-        """Release the file. A closed memory raises `StoreClosedError`."""
+        """Release the file, for everyone who acts on this memory. A closed memory raises `StoreClosedError`."""
         self._rooms.close()
 
     def __enter__(self) -> Self:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from remanence.cubes import Cost, Draft, Kind, MemCube, Provenance, Scope
+from remanence.cubes import MADE, Cost, Kind, MemCube, Provenance, Scope
+from remanence.drafts import Draft
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
 from remanence.language import questions
 from remanence.language.qa import EXCHANGED, qa_text
@@ -73,11 +74,7 @@ def pair(
             turns.corrected(cube)
             if dead == _GIVE_UP:
                 break
-            if (
-                cube.superseded_at is not None
-                or cube.kind is Kind.QA
-                or (space is not None and cube.scope.space != space)
-            ):
+            if cube.superseded_at is not None or cube.kind in MADE or (space is not None and cube.scope.space != space):
                 continue
             found: Sequence[_Asked] = ()
             try:
@@ -167,7 +164,7 @@ def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str, str]
         inside = [mark for (parent, _, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
         known |= {(space, mark): cube_id for mark, cube_id in store.known(inside, space).items()}
     new = [
-        (parent, _cube(parent, text, maker), mark)
+        (parent, _cube(parent, text, maker, store.clock()), mark)
         for (parent, text, maker), mark in zip(found, marks, strict=True)
         if (parent.scope.space, mark) not in known
     ]
@@ -179,14 +176,15 @@ def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str, str]
     return len({cube.id for _, cube, _ in new}.intersection(store.append(drafts)))
 
 
-def _cube(parent: MemCube, text: str, maker: str) -> MemCube:
+def _cube(parent: MemCube, text: str, maker: str, now: datetime) -> MemCube:
     origin = Provenance(
         source=parent.provenance.source, author=parent.provenance.author, role=parent.provenance.role, method=maker,
         derived_from=(parent.id,),
     )  # fmt: skip
     return MemCube(
         id=new_id(), version=1, text=text, kind=Kind.QA, scope=parent.scope, provenance=origin, about=parent.about,
-        recorded_at=datetime.now(UTC), valid_from=parent.valid_from,
+        recorded_at=now, valid_from=parent.valid_from, valid_to=parent.given_to, given_to=parent.given_to,
+        policy=replace(parent.policy, trigger=None),
     )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from remanence.cubes import ROLES, Draft, Extraction, Keys, MemCube, State
+from remanence.cubes import ROLES, Extraction, MemCube, State
+from remanence.drafts import Draft, Keys
 from remanence.encoding import Encoding
 from remanence.errors import UnreadableFileError
 from remanence.language.keys import derive, embedded_parts
@@ -28,8 +29,9 @@ from remanence.write.disk import new_file
 from remanence.write.pipeline import Marks, Progress, keys_for
 
 FORMAT = "remanence-export"
-VERSION = 2
-_READABLE = frozenset({1, VERSION})  # version 1 had neither readings nor `derived_from`
+VERSION = 3
+_READABLE = frozenset({1, 2, VERSION})  # 1 had neither readings nor `derived_from`, 2 neither policies nor states
+_HIDDEN = frozenset({State.GENERATED, State.MERGED, State.EXPIRED})
 _TAIL = 4096  # bytes that surely hold the last line
 
 
@@ -195,9 +197,15 @@ def _check(cube: MemCube, settings: Settings) -> None:
         raise ValueError("the text is empty or too long, or the version is no number of one")
     if origin.role not in ROLES:
         raise ValueError(f"no role is called {origin.role!r}")
-    closed = cube.state == State.ARCHIVED
-    if closed != (cube.superseded_at is not None) or closed != (cube.valid_to is not None):
+    closed = cube.superseded_at is not None
+    if closed == (cube.state in {State.ACTIVE, State.FROZEN}) or cube.state is State.FORGOTTEN:
         raise ValueError("the version is neither open nor closed")
+    if cube.hidden != (cube.state in _HIDDEN or (cube.hidden and cube.state is State.ARCHIVED)):
+        raise ValueError("the version is hidden, and its state says otherwise")
+    if closed and not cube.hidden and cube.valid_to is None:
+        raise ValueError("the version is closed, and still holds")
+    if (cube.hidden or not closed) and cube.valid_to != cube.given_to:
+        raise ValueError("the version ends at another time than it was given for")
     cube.sealed_bytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ class Rooms:
 
     def __init__(self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None) -> None:
         self.store, self.settings = store, settings
+        self.used: Counter[str] = Counter()
+        """How often memories were recalled and not written down yet; only of those that can fade."""
         self._profile, self._given = profile, model
         self._model: LanguageModel | None = None
         self._encoding: Encoding | None = None

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from remanence.errors import InputError
+from remanence.policies import Trust
 
 Precision = Literal["int8", "fp32"]
 Durability = Literal["full", "normal"]
 Recognition = Literal["score", "model"]
 Background = Literal["off", "extract", "pair", "both"]
+Switch = Literal["on", "off"]
+Logged = Literal["off", "principals", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,16 @@ class Settings:
     """Price of a million tokens of prompts, in any currency; only for `Cost.price` and budgets."""
     model_price_out: float = 0.0
     """Price of a million tokens of answers, in the same currency."""
+    signing_key: Path = Path("~/.config/remanence/signing.pem")
+    """The Ed25519 key that signs checkpoints of the journal and receipts; made when it is first needed. Keep a copy."""
+    quarantine: Switch = "on"
+    """Whether suspicious text is held back when it is written."""
+    corroborate: str = "web,unknown"
+    """Tiers of trust, comma-separated, that enter an answer only when something independent says the same; empty for none."""
+    record_questions: Switch = "off"
+    """Whether questions are kept, to try changes on them later. They go with what they found when it is forgotten."""
+    access_log: Logged = "principals"
+    """Whose accesses are logged: of named `principals`, of `all`, or `off`."""
     models_dir: Path = Path("~/.cache/remanence/models")
     """Where `remanence models fetch` puts what comes from a hub."""
     hub: str = "https://huggingface.co"
@@ -86,7 +99,9 @@ class Settings:
         for name in ("model_price_in", "model_price_out"):
             if not _is_finite(getattr(self, name)) or getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a price per million tokens, 0 or more.")
-        object.__setattr__(self, "models_dir", Path(self.models_dir).expanduser())
+        _check_tiers(self.corroborate)
+        for name in ("models_dir", "signing_key"):
+            object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -112,6 +127,12 @@ class Settings:
         return cls(**found)  # pyright: ignore[reportArgumentType]
 
 
+def _check_tiers(names: str) -> None:
+    unknown = {one.strip() for one in names.split(",")} - {"", *Trust}
+    if unknown:
+        raise InputError(f"corroborate names {min(unknown)!r}.", f"Use some of: {', '.join(Trust)}.")
+
+
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
@@ -124,5 +145,8 @@ _CHOICES = (
     ("durability", get_args(Durability)),
     ("recognition", get_args(Recognition)),
     ("background", get_args(Background)),
+    ("quarantine", get_args(Switch)),
+    ("record_questions", get_args(Switch)),
+    ("access_log", get_args(Logged)),
 )
 _CASTS = {"int": int, "float": float, "Path": Path}

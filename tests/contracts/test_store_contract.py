@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from remanence.cubes import Draft, Extraction, Fact, State
+from remanence.cubes import Extraction, Fact, State
+from remanence.drafts import Draft
 from remanence.errors import IdempotencyConflictError, InputError, StoreClosedError, UnknownCubeError
 from remanence.language.keys import derive
 from remanence.settings import Settings

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Kind, MemCube, Provenance, Scope
+from remanence.drafts import ENDS_WITH_QUESTION, HAS_TIME
 from remanence.language.dates import Window
 from remanence.language.keys import derive, embedded_text, lexical_text, pack_windows, unpack_windows
 from remanence.language.tokens import hashes, pack_terms, term_hash, unpack_terms

@@ -1,1 +1,1 @@
-"""Who may do what, whose word counts, and what is let in."""
+"""Who may do what, how far a memory is believed, and the proof of what was done."""

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Extraction, Fact, Keys, Kind, MemCube
+from remanence.cubes import Extraction, Fact, Kind, MemCube
+from remanence.drafts import ENDS_WITH_QUESTION, HAS_TIME, Keys
 from remanence.language import dates, entities, tokens
 from remanence.language.qa import parse_qa
 from remanence.language.topics import normalised

@@ -6,6 +6,7 @@ through their frequencies.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,10 +25,12 @@ from remanence.recall.graph import Graph
 from remanence.recall.postings import MOST_SLOTS, Postings
 from remanence.recall.statements import StatementKeys
 from remanence.recall.threads import Threads
-from remanence.recall.view import NOBODY, View
+from remanence.recall.view import NOBODY, View, Ward
 from remanence.store.protocol import Change, IndexRow, Store
 
 _KINDS = {kind.value: number for number, kind in enumerate(Kind)}
+_MOVING = frozenset({"retire", "state"})
+_LATER = _MOVING | {"extract", "govern"}  # what happens to versions that are here already
 _LOAD = 1024  # rows taken from the store at a time
 
 _COLUMNS: dict[str, type[np.generic]] = {
@@ -35,9 +38,18 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "thread": np.int32, "speaker": np.int32, "user": np.int32, "agent": np.int32, "session": np.int32, "about": np.int32,
     "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_, "read": np.bool_, "derived": np.bool_,
     "observed": np.float64, "since": np.float64, "until": np.float64,
+    "recorded": np.float64, "superseded": np.float64, "given": np.float64, "hidden": np.bool_, "ward": np.int32,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
-_CHANGING = ("previous", "next", "until", "alive")  # columns that change behind the end: a view has its own
+_CHANGING = (
+    "previous",
+    "next",
+    "until",
+    "superseded",
+    "hidden",
+    "ward",
+    "alive",
+)  # columns that change behind the end: a view has its own
 _WINDOWS: dict[str, type[np.generic]] = {"window_slot": np.int32, "window_lo": np.float64, "window_hi": np.float64}
 
 
@@ -53,6 +65,7 @@ class SpaceIndex:
         self._head, self._generation = -1, generation
         self._columns = {name: Column(dtype) for name, dtype in {**_COLUMNS, **_WINDOWS}.items()}
         self._names: dict[str, int] = {}
+        self._wards: dict[int, Ward] = {}
         self._speakers: tuple[str, ...] = ()
         self._topics = Topics()
         self._threads = Threads()
@@ -107,7 +120,7 @@ class SpaceIndex:
         columns = {name: column.view() for name, column in self._columns.items()}
         return View(
             **columns, postings=self._postings, vectors=self._vectors, speakers=self._speakers, topics=self._topics,
-            names=self._names, graph=self._seen, statements=self._statements.view(),
+            names=self._names, wards=self._wards, graph=self._seen, statements=self._statements.view(),
         )  # fmt: skip
 
     def _apply(self, changes: Sequence[Change], rows: dict[int, IndexRow]) -> None:
@@ -115,7 +128,7 @@ class SpaceIndex:
         known = self._newest
         new = [row for row in rows.values() if row.seq > known]
         self._append(sorted(new, key=lambda row: (row.root, row.seq)))
-        later = dict.fromkeys((change.seq, change.op) for change in changes if change.op in {"extract", "retire"})
+        later = dict.fromkeys((change.seq, change.op) for change in changes if change.op in _LATER)
         for seq, op in later:
             if seq in rows and seq <= known:
                 self._refresh(rows[seq], op)
@@ -149,7 +162,11 @@ class SpaceIndex:
             ],
             "dated": [one.observed_at is not None or one.role != "document" for one in batch],
             "since": since,
-            "until": [_seconds(text) if text else np.inf for text in row["valid_to"]],
+            "until": [_ends(text) for text in row["valid_to"]],
+            "recorded": [_seconds(text) for text in row["recorded_at"]],
+            "superseded": [_ends(text) for text in row["superseded_at"]],
+            "given": [_ends(text) for text in row["given_to"]], "hidden": [bool(hidden) for hidden in row["hidden"]],
+            "ward": [self._ward(one) for one in batch],
             "previous": np.full(len(batch), NOBODY), "next": np.full(len(batch), NOBODY),
             "length": [sum(terms[4::5]) for terms in row["terms"]],
         }  # fmt: skip
@@ -168,13 +185,20 @@ class SpaceIndex:
         self._statements.extend(len(batch))
         for slot, one in enumerate(batch, first):
             self._read(slot, one)
-        self._threads.link(self._look(), first)
+        if not self._threads.link(self._look(), first):
+            self._again = True  # a memory came back into the middle of its session
 
     def _refresh(self, row: IndexRow, op: str) -> None:
-        """Take in what happened to a version that is here already: it was retired, or read."""
+        """Take in what happened to a version that is here already: it was closed, governed otherwise, or read."""
         slot = int(np.flatnonzero(self._columns["seq"].view() == row.seq)[0])
-        if op == "retire":
-            self._columns["until"].view()[slot] = _seconds(row.valid_to) if row.valid_to else np.inf
+        if op in _MOVING:
+            self._columns["until"].view()[slot] = _ends(row.valid_to)
+            self._columns["superseded"].view()[slot] = _ends(row.superseded_at)
+            self._columns["hidden"].view()[slot] = bool(row.hidden)
+            if row.superseded_at:
+                self._threads.unlink(self._look(), slot)
+        elif op == "govern":
+            self._columns["ward"].view()[slot] = self._ward(row)
         elif self._columns["read"].view()[slot]:
             self._again = True  # what was read before cannot be taken out
         else:
@@ -231,6 +255,14 @@ class SpaceIndex:
         for code in set(slots.about[slots.alive].tolist()) - {NOBODY}:
             self._topics.add(names[code], code)
 
+    def _ward(self, row: IndexRow) -> int:
+        """The code of who may see a version; NOBODY where all may who have a right to the space."""
+        if row.sensitivity is None and row.access == "[]":
+            return NOBODY
+        code = self._register(f"\0ward {row.sensitivity!r} {row.access}")
+        self._wards[code] = (row.sensitivity, tuple(json.loads(row.access)))
+        return code
+
     def _register(self, name: str | None) -> int:
         return NOBODY if name is None else self._names.setdefault(name, len(self._names))
 
@@ -246,6 +278,10 @@ def _thread(row: IndexRow) -> str | None:
     """
     stands_alone = row.session is None or row.role == "document" or row.derived
     return None if stands_alone else f"\0{row.user!r}\0{row.agent!r}\0{row.session}"
+
+
+def _ends(text: str | None) -> float:
+    return np.inf if text is None else _seconds(text)
 
 
 def _seconds(text: str) -> float:

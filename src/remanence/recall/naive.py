@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME, Keys, MemCube, posix
+from remanence.cubes import MemCube, posix
+from remanence.drafts import ENDS_WITH_QUESTION, HAS_TIME, Keys
 from remanence.language import dates, names, tokens
 from remanence.language.keys import unpack_windows
 from remanence.language.topics import Topics
-from remanence.recall import naive_graph
+from remanence.recall import naive_graph, naive_time
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
 from remanence.store.protocol import Reading
@@ -95,10 +96,12 @@ def parts(
 ) -> Parts:
     """Every channel over every cube in scope."""
     turns = _turns(entries, readings or {})
-    scope = [turn for turn in turns if _in_scope(turn, query)]
+    holds = naive_time.holding([turn.cube for turn in turns], query)
+    scope = [turn for turn in turns if (turn.cube.id, turn.cube.version) in holds and _in_scope(turn, query)]
+    within = {id(turn) for turn in scope}
     for turn in scope:  # what is out of scope does not speak through its neighbours either
-        turn.previous = turn.previous if turn.previous and _in_scope(turn.previous, query) else None
-        turn.following = turn.following if turn.following and _in_scope(turn.following, query) else None
+        turn.previous = turn.previous if turn.previous and id(turn.previous) in within else None
+        turn.following = turn.following if turn.following and id(turn.following) in within else None
     vector = vector if any(turn.vector for turn in scope) else None
     asked = _analyse(turns, query)
     words, meaning = _words(scope, asked.terms, profile), _meaning(scope, vector, profile)
@@ -137,7 +140,7 @@ def _turns(entries: Entries, readings: Readings) -> list[_Turn]:
     turns = [turn for versions in memories.values() for turn in versions]
     last: dict[Thread, _Turn] = {}
     for turn in turns:
-        if (thread := _thread(turn.cube)) and turn.cube.valid_to is None:
+        if (thread := _thread(turn.cube)) and turn.cube.superseded_at is None:
             if thread in last:
                 turn.previous, last[thread].following = last[thread], turn
             last[thread] = turn
@@ -153,17 +156,21 @@ def _thread(cube: MemCube) -> Thread | None:
 def _in_scope(turn: _Turn, query: Query) -> bool:
     cube, asked, has = turn.cube, query.scope, turn.cube.scope
     meta = {name: (value, isinstance(value, bool)) for name, value in cube.meta.items()}  # true is not 1
-    since, until = posix(cube.valid_from), math.inf if cube.valid_to is None else posix(cube.valid_to)
     return (
-        (until == math.inf if query.as_of is None else since <= posix(query.as_of) < until)
+        (query.clearance is None or query.clearance.admits(cube.policy.sensitivity, cube.policy.access))
         and asked.user in (None, has.user)
         and asked.agent in (None, has.agent)
         and asked.session in (None, has.session)
-        and (not cube.provenance.derived_from if query.kinds is None else cube.kind in query.kinds)
+        and (_stands_for_itself(cube) if query.kinds is None else cube.kind in query.kinds)
         and (query.since is None or turn.observed >= posix(query.since))
         and (query.until is None or turn.observed < posix(query.until))
         and all(meta.get(name) == (value, isinstance(value, bool)) for name, value in query.meta.items())
     )
+
+
+def _stands_for_itself(cube: MemCube) -> bool:
+    method = cube.provenance.method
+    return not cube.provenance.derived_from or method == "shared" or method.startswith("merged/")
 
 
 class _Asked(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from remanence.cubes import ENDS_WITH_QUESTION, HAS_TIME
+from remanence.drafts import ENDS_WITH_QUESTION, HAS_TIME
 from remanence.recall.analyse import Asked
 from remanence.recall.profile import Profile
 from remanence.recall.view import NOBODY, View

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from remanence.cubes import Kind, Route, Scope
+from remanence.policies import Clearance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,10 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     as_of: datetime | None = None
+    known_at: datetime | None = None
+    """Ask what the store knew at that time."""
+    clearance: Clearance | None = None
+    """What the caller may see; None: everything."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
     explain: bool = True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from remanence.cubes import posix
 from remanence.recall.index import kind_code
@@ -14,11 +16,10 @@ from remanence.recall.view import NOBODY, Mask, View
 
 def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     """True for the slots in scope, shape (len(view),). `meta_seqs` are the versions whose `meta` matches, if that was asked."""
-    if query.as_of is None:
-        mask = view.alive & (view.until == np.inf)
-    else:
-        moment = posix(query.as_of)
-        mask = view.alive & (view.since <= moment) & (view.until > moment)
+    mask = _held(view, query)
+    if query.clearance is not None and view.wards:
+        open_to = [code for code, ward in view.wards.items() if query.clearance.admits(*ward)]
+        mask &= (view.ward == NOBODY) | np.isin(view.ward, open_to)
     for name in ("user", "agent", "session"):
         value = getattr(query.scope, name)
         if value is not None:
@@ -35,3 +36,41 @@ def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     if meta_seqs is not None:
         mask &= np.isin(view.seq, np.asarray(meta_seqs, np.int64))
     return mask
+
+
+def withheld(view: View, query: Query, meta_seqs: Sequence[int] | None, mask: Mask) -> int:
+    """How many slots the caller's missing rights keep out of a scope."""
+    if query.clearance is None or not view.wards:
+        return 0
+    return int(select(view, replace(query, clearance=None), meta_seqs).sum() - mask.sum())
+
+
+def _held(view: View, query: Query) -> Mask:
+    """What holds: now, as of a time in the world, as the store knew it at a time, or both."""
+    if query.known_at is None:
+        if query.as_of is None:
+            mask = view.alive & (view.superseded == np.inf)
+            return mask & (view.until > posix(query.now)) if query.current else mask
+        moment = posix(query.as_of)
+        return view.alive & ~view.hidden & (view.since <= moment) & (view.until > moment)
+    known = posix(query.known_at)
+    written = there = view.alive & (view.recorded <= known)
+    if query.as_of is None:
+        return there & (view.superseded > known)
+    there = written & (~view.hidden | (view.superseded > known))
+    moment = posix(query.as_of)
+    return there & (view.since <= moment) & (_until(view, written, known) > moment)
+
+
+def _until(view: View, written: Mask, known: float) -> NDArray[np.float64]:
+    """The end of each version as the store knew it then: later corrections had not cut it short yet."""
+    until = np.where(view.superseded > known, view.given, view.until)
+    _, where, counts = np.unique(view.root, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(written & (counts[where] > 1))  # corrections are rare: a loop over them is short
+    begins: dict[int, float] = {}
+    for slot in sorted(several.tolist(), key=lambda slot: -int(view.seq[slot])):
+        root = int(view.root[slot])
+        if root in begins and not view.hidden[slot]:
+            until[slot] = min(float(view.given[slot]), begins[root])
+        begins[root] = min(begins.get(root, np.inf), float(view.since[slot]))
+    return until

@@ -15,10 +15,11 @@ class Threads:
     def __init__(self) -> None:
         self._last_of: dict[int, int] = {}  # thread → its newest current slot
 
-    def link(self, slots: View, first: int) -> None:
-        """Join the slots from `first` on, which were just appended."""
+    def link(self, slots: View, first: int) -> bool:
+        """Join the slots from `first` on, which were just appended. False where one belongs before others that are there."""
+        in_order = True
         corrections = slots.root[first:] != slots.seq[first:]
-        current = slots.until[first:] == np.inf
+        current = slots.superseded[first:] == np.inf
         threaded = slots.thread[first:] != NOBODY
         for offset in np.flatnonzero(corrections | (current & threaded)).tolist():
             slot = first + offset
@@ -28,9 +29,10 @@ class Threads:
             if not threaded[offset]:
                 continue
             if replaced == NOBODY:
-                self._append(slots, slot)
+                in_order = self._append(slots, slot) and in_order
             else:
                 self._take_place(slots, replaced, slot)
+        return in_order
 
     def unlink(self, slots: View, slot: int) -> None:
         """Take a forgotten slot out; its neighbours become each other's."""
@@ -41,10 +43,12 @@ class Threads:
             self._last_of[thread] = left
         slots.previous[slot] = slots.next[slot] = NOBODY
 
-    def _append(self, slots: View, slot: int) -> None:
+    def _append(self, slots: View, slot: int) -> bool:
         thread = int(slots.thread[slot])
-        _join(slots, self._last_of.get(thread, NOBODY), slot)
+        last = self._last_of.get(thread, NOBODY)
+        _join(slots, last, slot)
         self._last_of[thread] = slot
+        return last == NOBODY or bool(slots.root[last] < slots.root[slot])
 
     def _take_place(self, slots: View, old: int, new: int) -> None:
         _join(slots, int(slots.previous[old]), new)
@@ -57,11 +61,14 @@ class Threads:
 def _retire(slots: View, slot: int) -> int:
     """Close the version that was current until this correction. Returns its slot; NOBODY in a fresh load, where it is closed."""
     versions = np.flatnonzero(slots.root[: slot + 1] == slots.root[slot]).tolist()
-    replaced = next((one for one in versions[:-1] if slots.until[one] == np.inf), NOBODY)
+    replaced = next((one for one in versions[:-1] if slots.superseded[one] == np.inf), NOBODY)
+    if replaced != NOBODY:
+        slots.superseded[replaced] = slots.recorded[slot]
     ends = np.inf
     for one, successor in reversed(list(pairwise(versions))):  # a correction may reach back behind several versions
         ends = min(ends, float(slots.since[successor]))
-        slots.until[one] = ends
+        if not slots.hidden[one]:
+            slots.until[one] = min(ends, float(slots.given[one]))
     return replaced
 
 

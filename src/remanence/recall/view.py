@@ -22,6 +22,8 @@ NOBODY = -1
 
 Codes = NDArray[np.int32]
 Times = NDArray[np.float64]
+Ward = tuple[str | None, tuple[str, ...]]
+"""A sensitivity label, and the principals who alone may see something."""
 Mask = NDArray[np.bool_]
 """What a question may see: True for the slots in scope, shape (slots,)."""
 
@@ -65,6 +67,13 @@ class View:
     observed: Times
     since: Times
     until: Times
+    recorded: Times
+    superseded: Times
+    given: Times
+    """The end of validity as it was told, inf where none was."""
+    hidden: NDArray[np.bool_]
+    ward: Codes
+    """Who may see the slot, a key of `wards`; NOBODY where everyone may."""
     previous: Codes
     next: Codes
     length: Codes
@@ -78,6 +87,7 @@ class View:
     """Names of everyone who speaks in the space; roles are not names."""
     topics: Topics
     names: Mapping[str, int]
+    wards: Mapping[int, Ward]
     graph: GraphView
     statements: Statements
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from remanence.cubes import Extraction, Fact, MemCube, posix
+from remanence.cubes import Extraction, Fact, Kind, MemCube, posix
 from remanence.language.relations import is_known
 from remanence.language.slots import Stated, relation_key, subject_key
 
@@ -29,6 +29,8 @@ def by_rules(cube: MemCube) -> list[Claim]:
         claims,  # its patterns take a while to load, and reading does not need them
     )
 
+    if cube.kind in {Kind.SUMMARY, Kind.PROFILE}:  # their sources say it already
+        return []
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user or origin.role
     return list(claims(cube.text, speaker, cube.about))[:_MOST]

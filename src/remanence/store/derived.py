@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from remanence.cubes import Draft, Extraction, Keys, MemCube, State
+from remanence.cubes import Extraction, MemCube, State
+from remanence.drafts import Draft, Keys
 from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
 from remanence.store import claimed, journal, rows
@@ -18,7 +19,7 @@ from remanence.store.protocol import Reading
 MOST_REPLIES = 10_000
 """Cached answers of one space that are kept, the newest."""
 _UNREAD = (
-    "c.superseded_at IS NULL AND c.kind <> 'qa' AND NOT EXISTS "
+    "c.superseded_at IS NULL AND c.kind NOT IN ('qa', 'summary', 'profile') AND NOT EXISTS "
     "(SELECT 1 FROM extractions x WHERE x.seq = c.seq AND x.extractor = :extractor) AND (:space IS NULL OR s.name = :space)"
 )
 _READING = "x.extractor, x.content, x.mentions, x.links, x.terms, x.vectors"
@@ -201,27 +202,9 @@ def retire_children(connection: sqlite3.Connection, parent: MemCube) -> None:
             f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.superseded_at IS NULL",
             (cube_id,),
         ).fetchone()
-        if row is not None:
-            cube = rows.cube_of(row[3:])
+        if row is not None and (cube := rows.cube_of(row[3:])).state is not State.FROZEN:
             ended = replace(cube, state=State.ARCHIVED, valid_to=parent.valid_from, superseded_at=parent.recorded_at)
             retire(connection, row[:3], ended)
-
-
-def end(connection: sqlite3.Connection, place: tuple[int, int, int], there: MemCube | None, cube: MemCube) -> None:
-    """After an import wrote a version, or found it `there`: close what it says is closed, and retire what was made from its memory.
-
-    Nobody knows yet whether a later version of a closed one follows. For one that was made from others the journal says
-    when it ended in any case, as after a correction of them.
-    """
-    if there is None and cube.version > 1:
-        retire_children(connection, cube)
-    if cube.superseded_at is None:
-        return
-    if cube.provenance.derived_from:
-        if there is None or (there.valid_to, there.superseded_at) != (cube.valid_to, cube.superseded_at):
-            retire(connection, place, cube)
-    elif there is not None and there.superseded_at is None:
-        rows.close(connection, place[2], cube.valid_to, cube.superseded_at)
 
 
 def retire(connection: sqlite3.Connection, place: tuple[int, int, int], cube: MemCube) -> None:

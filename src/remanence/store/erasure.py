@@ -8,10 +8,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from remanence.cubes import State
 from remanence.errors import ForgetIncompleteError, StoreClosedError, StoreError
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
 from remanence.store.derived import drop_derived, drop_links, with_descendants
+from remanence.store.lifecycle import frozen
 from remanence.store.protocol import Erased
 
 _PIECE = 32  # bytes of one trace
@@ -40,6 +42,8 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
                 raise rows.unknown(cube_id)
             for seq, _, _, salt, meta, vector, *row in found:
                 cube = rows.cube_of(tuple(row))
+                if cube.state is State.FROZEN:
+                    raise frozen(cube_id)
                 names = (
                     cube.about,
                     cube.provenance.author,
@@ -56,6 +60,8 @@ def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) 
             versions += len(found)
             traces += [piece for one in drop_links(connection, cube_id) for piece in pieces(one)]
             _forget_replays(connection, cube_id)
+            connection.execute("DELETE FROM events WHERE id = ?", (cube_id,))
+            connection.execute("DELETE FROM usage WHERE id = ?", (cube_id,))
             last = found[-1]
             journal.append(connection, "forget", (last[2], last[1], last[0]), rows.cube_of(tuple(last[6:])), b"")
         connection.execute("INSERT OR REPLACE INTO notes SELECT 'scrub', max(entry) FROM journal")

@@ -13,12 +13,18 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from remanence.cubes import Keys, MemCube
+from remanence.cubes import MemCube
+from remanence.drafts import Keys
 
 GENESIS = bytes(32)
 
 
-OPS = frozenset({"add", "correct", "retire", "extract", "forget"})
+WRITTEN = ("add", "correct", "restore")
+"""Entries that commit to a new version."""
+ABOUT_CUBES = frozenset({*WRITTEN, "retire", "extract", "forget", "state", "govern"})
+NOTES = frozenset({"grant", "revoke", "share", "unshare", "rollout", "source"})
+"""Entries about no memory: `id` says about what, `seq` and `version` are 0."""
+OPS = ABOUT_CUBES | NOTES
 """What a journal may say was done."""
 
 
@@ -58,6 +64,20 @@ def commit_to_end(cube: MemCube, salt: bytes) -> bytes:
     return hmac.digest(salt, json.dumps(ends).encode(), "sha256")
 
 
+def commit_to_policy(cube: MemCube, salt: bytes) -> bytes:
+    """The commitment to how a version is governed."""
+    return hmac.digest(salt, _canonical(cube.policy.to_json()), "sha256")
+
+
+def commit_to_event(at: str, became: str, reason: str, by: str, salt: bytes) -> bytes:
+    """The commitment to a change of state: when, to what, why, and who said so."""
+    return hmac.digest(salt, _canonical([at, became, reason, by]), "sha256")
+
+
+def _canonical(data: object) -> bytes:
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
 def seal(keys: Keys) -> bytes:
     """A digest of derived keys, so that a damaged vector is noticed without embedding the text again."""
     digest = hashlib.blake2b(digest_size=8)
@@ -69,12 +89,24 @@ def seal(keys: Keys) -> bytes:
 
 def append(
     connection: sqlite3.Connection, op: str, place: tuple[int, int, int], cube: MemCube, commitment: bytes
-) -> None:
-    """Add an entry, inside the caller's transaction. `place` is the version's (space, root, seq)."""
+) -> int:
+    """Add an entry, inside the caller's transaction. `place` is the version's (space, root, seq). Returns its number."""
+    return _add(connection, op, place, (cube.id, cube.version), commitment)
+
+
+def note(connection: sqlite3.Connection, op: str, space: int, subject: str, commitment: bytes) -> int:
+    """Add an entry about no memory: `subject` says about what, and must not hold content. Returns its number."""
+    return _add(connection, op, (space, 0, 0), (subject, 0), commitment)
+
+
+def _add(
+    connection: sqlite3.Connection, op: str, place: tuple[int, int, int], about: tuple[str, int], commitment: bytes
+) -> int:
     last = connection.execute("SELECT entry, hash FROM journal ORDER BY entry DESC LIMIT 1").fetchone()
     number, previous = last or (0, GENESIS)
     at = datetime.now(UTC).isoformat(timespec="microseconds")
-    entry = Entry(number + 1, at, op, *place, cube.id, cube.version, commitment)
+    entry = Entry(number + 1, at, op, *place, *about, commitment)
     connection.execute(
         "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*entry[:9], entry.chained(previous))
     )
+    return entry.entry

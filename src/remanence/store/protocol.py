@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from remanence.cubes import Draft, Extraction, Keys, MemCube, Page
+from remanence.cubes import Extraction, MemCube, Page, State
+from remanence.drafts import Draft, Keys
 from remanence.language.slots import Stated
+from remanence.policies import Policy
 
 
 class IndexRow(NamedTuple):
@@ -42,13 +45,20 @@ class IndexRow(NamedTuple):
     read_links: bytes | None
     read_terms: bytes | None
     read_vectors: bytes | None
+    recorded_at: str
+    superseded_at: str | None
+    given_to: str | None
+    hidden: int
+    sensitivity: str | None
+    access: str
+    """Names as JSON; with `sensitivity` it says who may see the version."""
 
 
 class Change(NamedTuple):
     """One journal entry as an in-memory index wants it."""
 
     op: str
-    """add, correct, retire, extract or forget."""
+    """One of `journal.OPS`."""
     root: int
     seq: int
 
@@ -75,6 +85,28 @@ class Checked:
     def ok(self) -> bool:
         """True when nothing is wrong."""
         return not self.problems
+
+
+class Transition(NamedTuple):
+    """A wish to change the state of a memory."""
+
+    cube_id: str
+    to: State
+    reason: str
+    by: str = "owner"
+    space: str | None = None
+
+
+class Event(NamedTuple):
+    """A change of state that happened."""
+
+    at: datetime
+    cube_id: str
+    version: int
+    was: State
+    became: State
+    reason: str
+    by: str
 
 
 class Reading(NamedTuple):
@@ -168,6 +200,50 @@ class DerivedStore(Protocol):
         ...
 
 
+class LifecycleStore(Protocol):
+    """The states of memories, and how they are governed."""
+
+    def change(self, transitions: Sequence[Transition]) -> list[MemCube]:
+        """Make transitions, all or none, in one durable transaction. Returns the last version of each memory after it.
+
+        What was derived from a memory that is put away is put away with it; a memory that went into a merge and comes back
+        undoes the merge. Raises UnknownCubeError, TransitionError or FrozenError.
+        """
+        ...
+
+    def merge(self, product: Draft, parents: Sequence[str], reason: str, by: str = "owner") -> MemCube | None:
+        """Write a memory made of others, and put these away as MERGED, in one transaction; None if one of them changed meanwhile."""
+        ...
+
+    def govern(self, cube_id: str, policy: Policy, space: str | None = None) -> MemCube:
+        """Give all versions of a memory another policy. Raises UnknownCubeError or FrozenError."""
+        ...
+
+    def events(self, cube_id: str, space: str | None = None) -> list[Event]:
+        """What became of a memory and why, oldest first; UnknownCubeError if there is none."""
+        ...
+
+    def in_state(self, space: str, state: State, limit: int, after: str | None = None) -> Page:
+        """Memories whose last version is in a state, in the order of writing."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """Ids of current memories whose time is up."""
+        ...
+
+    def fading(self) -> list[tuple[str, float, float, datetime, int]]:
+        """Current memories with a half-life: id, half-life in days, priority, last use or writing, uses."""
+        ...
+
+    def used(self, counts: Mapping[str, int], at: datetime) -> None:
+        """Add to the uses of memories; those that are not there any more are left out."""
+        ...
+
+    def usage(self, cube_id: str) -> tuple[int, datetime | None]:
+        """How often a memory was recalled, and when last."""
+        ...
+
+
 class Store(Protocol):
     """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot."""
 
@@ -179,6 +255,15 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def lifecycle(self) -> LifecycleStore:
+        """The states of the cubes, and how they are governed."""
+        ...
+
+    def clock(self) -> datetime:
+        """What time it is for this store."""
         ...
 
     def close(self) -> None:

@@ -7,18 +7,20 @@ import secrets
 import sqlite3
 from datetime import datetime
 
-from remanence.cubes import Draft, Keys, MemCube, posix
+from remanence.cubes import MemCube, State, posix
+from remanence.drafts import Draft, Keys
 from remanence.errors import InputError, StoreDamagedError, UnknownCubeError
-from remanence.store import claimed
-from remanence.store.journal import commit_to, seal
+from remanence.policies import Policy
+from remanence.store import claimed, journal
 
 _FIELDS = (
     "id", "version", "form", "kind", "state", "text", "about", "user", "agent", "session", "source", "author", "role",
-    "method", "observed_at", "recorded_at", "valid_from", "valid_to", "superseded_at",
+    "method", "observed_at", "recorded_at", "valid_from", "valid_to", "superseded_at", "given_to", "hidden",
 )  # fmt: skip
 """Columns named as in `MemCube.to_json`; `space` and `meta` need more than a copy."""
 
-CUBE = ", ".join(f"c.{name}" for name in _FIELDS) + ", c.derived_from, c.meta, s.name"
+_POLICY = ("trust", "sensitivity", "access", "expires_at", "priority", "half_life", "standing")
+CUBE = ", ".join(f"c.{name}" for name in (*_FIELDS, *_POLICY)) + ", c.derived_from, c.meta, s.name"
 """The columns that `cube_of` reads, for `FROM cubes c JOIN spaces s ON s.number = c.space`."""
 CUBES = "cubes c JOIN spaces s ON s.number = c.space"
 KEYS = "k.terms, k.dates, k.flags, k.vector, k.mentions"
@@ -26,7 +28,8 @@ INDEX = (
     "c.seq, c.root, c.kind, c.user, c.agent, c.session, c.author, c.role, c.source, c.about, "
     "c.observed_at, c.valid_from, c.valid_to, "
     + KEYS
-    + ", c.derived_from <> '[]', x.mentions, x.links, x.terms, x.vectors"
+    + ", c.derived_from <> '[]' AND c.method <> 'shared' AND c.method NOT LIKE 'merged/%', "
+    "x.mentions, x.links, x.terms, x.vectors, c.recorded_at, c.superseded_at, c.given_to, c.hidden, c.sensitivity, c.access"
 )
 """The columns of `IndexRow`, for `FROM cubes c` and `INDEXED`."""
 INDEXED = "JOIN keys k ON k.seq = c.seq LEFT JOIN extractions x ON x.seq = c.seq"
@@ -36,10 +39,8 @@ JSON_TYPES: dict[type, str] = {
 }  # fmt: skip
 """What SQLite calls the JSON types that a value may equal."""
 
-_INSERT = (
-    f"INSERT INTO cubes ({', '.join(_FIELDS)}, derived_from, meta, space, root, salt, mark) "
-    f"VALUES ({', '.join('?' * (len(_FIELDS) + 6))})"
-)
+_COLUMNS = (*_FIELDS, *_POLICY, "derived_from", "meta", "space", "root", "salt", "mark")
+_INSERT = f"INSERT INTO cubes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
 def cube_of(row: tuple[object, ...]) -> MemCube:
@@ -53,6 +54,7 @@ def cube_of(row: tuple[object, ...]) -> MemCube:
     data = dict(zip(_FIELDS, row, strict=False))
     try:
         late = {"derived_from": json.loads(str(row[-3])), "meta": json.loads(str(row[-2])), "space": row[-1]}
+        late["policy"] = _policy(row[len(_FIELDS) : -3])
         return MemCube.from_json({**data, **late})
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise StoreDamagedError(
@@ -60,11 +62,39 @@ def cube_of(row: tuple[object, ...]) -> MemCube:
         ) from error
 
 
-def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int | None) -> tuple[int, bytes]:
-    """Write a version and its keys. Returns its seq and the commitment for the journal; `root=None` starts a memory."""
+def _policy(columns: tuple[object, ...]) -> dict[str, object]:
+    """What `Policy.from_json` reads; columns of a policy that is the default cost nothing."""
+    if columns == _PLAIN:
+        return {}
+    trust, sensitivity, access, expires_at, priority, half_life, standing = columns
+    return {
+        "trust": trust, "sensitivity": sensitivity, "access": json.loads(str(access)), "expires_at": expires_at,
+        "priority": priority, "half_life": half_life, "trigger": None if standing is None else json.loads(str(standing)),
+    }  # fmt: skip
+
+
+_PLAIN = (None, None, "[]", None, 0.0, None, None)
+
+
+def policy_columns(policy: Policy) -> list[object]:
+    """The columns of a policy, in the order of `_POLICY`."""
+    data = policy.to_json()
+    standing = data.get("trigger")
+    return [
+        data.get("trust"), data.get("sensitivity"), json.dumps(data.get("access", []), ensure_ascii=False),
+        data.get("expires_at"), policy.priority, policy.half_life,
+        None if standing is None else json.dumps(standing, ensure_ascii=False),
+    ]  # fmt: skip
+
+
+SET_POLICY = f"UPDATE cubes SET {', '.join(f'{name} = ?' for name in _POLICY)} WHERE seq = ?"
+
+
+def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int | None, op: str) -> int:
+    """Write a version, its keys and its journal entry. Returns its seq; `root=None` starts a memory."""
     data = draft.cube.to_json()
     salt = secrets.token_bytes(16)
-    values = [data[name] for name in _FIELDS]
+    values = [data[name] for name in _FIELDS] + policy_columns(draft.cube.policy)
     values += [json.dumps(data["derived_from"])]
     values += [json.dumps(data["meta"], ensure_ascii=False, separators=(",", ":")), space, root or 0, salt, draft.mark]
     seq = connection.execute(_INSERT, values).lastrowid
@@ -76,11 +106,15 @@ def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int |
     )
     insert_keys(connection, seq, space, draft.keys)
     claimed.insert(connection, seq, space, claimed.by_rules(draft.cube))
-    return seq, commit_to(draft.cube, draft.mark, salt)
+    place = (space, root or seq, seq)
+    journal.append(connection, op, place, draft.cube, journal.commit_to(draft.cube, draft.mark, salt))
+    if draft.cube.policy != Policy():
+        journal.append(connection, "govern", place, draft.cube, journal.commit_to_policy(draft.cube, salt))
+    return seq
 
 
 def close(connection: sqlite3.Connection, seq: int, valid_to: datetime | None, superseded_at: datetime) -> None:
-    """End a version: another one takes over."""
+    """End a version: another one takes over. The reason is not a change of its own: the journal has the other one."""
     connection.execute(
         "UPDATE cubes SET state = 'archived', valid_to = ?, superseded_at = ? WHERE seq = ?",
         (valid_to and valid_to.isoformat(), superseded_at.isoformat(), seq),
@@ -90,7 +124,8 @@ def close(connection: sqlite3.Connection, seq: int, valid_to: datetime | None, s
 def cut_short(connection: sqlite3.Connection, cube_id: str, holds_from: datetime) -> None:
     """End earlier versions no later than a new one begins: a correction may reach back behind several."""
     for seq, text in connection.execute(
-        "SELECT seq, valid_to FROM cubes WHERE id = ? AND valid_to IS NOT NULL", (cube_id,)
+        "SELECT seq, valid_to FROM cubes WHERE id = ? AND valid_to IS NOT NULL AND hidden = 0 AND superseded_at IS NOT NULL",
+        (cube_id,),
     ).fetchall():
         if posix(datetime.fromisoformat(text)) > posix(holds_from):
             connection.execute("UPDATE cubes SET valid_to = ? WHERE seq = ?", (holds_from.isoformat(), seq))
@@ -100,7 +135,7 @@ def insert_keys(connection: sqlite3.Connection, seq: int, space: int, keys: Keys
     """Write or replace the keys of a version."""
     connection.execute(
         "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (seq, space, keys.terms, keys.dates, keys.flags, keys.vector, seal(keys), keys.mentions),
+        (seq, space, keys.terms, keys.dates, keys.flags, keys.vector, journal.seal(keys), keys.mentions),
     )
 
 
@@ -109,11 +144,20 @@ def unknown(cube_id: str) -> UnknownCubeError:
     return UnknownCubeError(f"No cube has the id {cube_id!r}.", "It may have been forgotten.")
 
 
-def retired(cube_id: str) -> InputError:
-    """The error for a correction of what was made from a memory that is corrected itself."""
+def retired(cube_id: str, state: str) -> InputError:
+    """The error for a correction of what is not current any more."""
+    if state != State.ARCHIVED:
+        return InputError(f"The memory {cube_id} is {state}.", "Bring it back first: memory.lifecycle.restore(id).")
     return InputError(
-        f"The memory {cube_id} was retired: something that it was made from was corrected.", "Add a new memory instead."
+        f"The memory {cube_id} was retired or put away: something that it was made from was corrected, or somebody did so.",
+        "Restore it with memory.lifecycle.restore(id), or add a new memory instead.",
     )
+
+
+def earlier(given_to: str | None, moment: datetime) -> datetime:
+    """Until when a version held that a correction replaces: until then, or as long as it was given for."""
+    given = None if given_to is None else datetime.fromisoformat(given_to)
+    return given if given is not None and posix(given) < posix(moment) else moment
 
 
 def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:

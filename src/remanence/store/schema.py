@@ -81,7 +81,76 @@ CREATE TABLE reply_sources (                -- whose text a prompt held: a cache
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _SECOND)
+_THIRD = """
+-- the end of validity as it was told, which a correction does not touch
+ALTER TABLE cubes ADD COLUMN given_to TEXT;
+-- 1: put away or held: neither recall nor as_of shows it
+ALTER TABLE cubes ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+-- the policy; each NULL or empty where it is the default
+ALTER TABLE cubes ADD COLUMN trust TEXT;
+ALTER TABLE cubes ADD COLUMN sensitivity TEXT;
+ALTER TABLE cubes ADD COLUMN access TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE cubes ADD COLUMN expires_at TEXT;
+ALTER TABLE cubes ADD COLUMN priority REAL NOT NULL DEFAULT 0;
+ALTER TABLE cubes ADD COLUMN half_life REAL;
+ALTER TABLE cubes ADD COLUMN standing TEXT;
+CREATE INDEX cubes_by_expiry ON cubes (expires_at) WHERE expires_at IS NOT NULL AND superseded_at IS NULL;
+CREATE INDEX cubes_fading ON cubes (half_life) WHERE half_life IS NOT NULL AND superseded_at IS NULL;
+CREATE INDEX cubes_standing ON cubes (space) WHERE standing IS NOT NULL AND superseded_at IS NULL;
+CREATE INDEX cubes_hidden ON cubes (space, state, root) WHERE hidden = 1;
+CREATE INDEX cubes_by_source ON cubes (space, source);
+CREATE INDEX journal_by_seq ON journal (seq);
+CREATE TABLE events (                       -- why a memory changed its state; goes with it
+    entry INTEGER PRIMARY KEY,              -- of the journal, which commits to it
+    at TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL,
+    was TEXT NOT NULL, became TEXT NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL
+);
+CREATE INDEX events_by_id ON events (id);
+CREATE TABLE usage (id TEXT PRIMARY KEY, count INTEGER NOT NULL, last_used TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE principals (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE grants (
+    space TEXT NOT NULL, principal TEXT NOT NULL, role TEXT NOT NULL, labels TEXT NOT NULL,
+    at TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (space, principal)
+) WITHOUT ROWID;
+CREATE TABLE access_log (                   -- who did what; never what was asked
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, principal TEXT NOT NULL, op TEXT NOT NULL,
+    space TEXT NOT NULL, allowed INTEGER NOT NULL, cubes TEXT NOT NULL, withheld INTEGER NOT NULL
+);
+CREATE INDEX access_log_by_principal ON access_log (principal, n);
+CREATE TABLE shares (                       -- one memory, or all that a view shows, kept as copies in another space
+    id TEXT PRIMARY KEY, source TEXT NOT NULL, target TEXT NOT NULL,
+    cube TEXT, filters TEXT, at TEXT NOT NULL, by TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE checkpoints (                  -- signed statements of how far the journal was and what its last hash was
+    entry INTEGER PRIMARY KEY, at TEXT NOT NULL, hash BLOB NOT NULL, key BLOB NOT NULL, signature BLOB NOT NULL
+);
+CREATE TABLE tombstones (                   -- keyed digests of what was forgotten
+    space INTEGER NOT NULL, digest BLOB NOT NULL,
+    part INTEGER NOT NULL,                  -- 0: a whole text, 1: a sentence of it
+    at TEXT NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (space, digest)
+) WITHOUT ROWID;
+CREATE TABLE receipts (                     -- of what was forgotten; they hold nothing of it
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at TEXT NOT NULL, space TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE TABLE copies (                       -- backups and exports that were made: out of reach for a later forget
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL, space TEXT, entry INTEGER NOT NULL
+);
+CREATE TABLE sources (                      -- that were revoked
+    space INTEGER NOT NULL, source TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (space, source)
+) WITHOUT ROWID;
+CREATE TABLE echoes (                       -- keyed digests of what answers said, so that it is not learned from them
+    space INTEGER NOT NULL, digest BLOB NOT NULL, at TEXT NOT NULL, PRIMARY KEY (space, digest)
+) WITHOUT ROWID;
+CREATE TABLE questions (                    -- recorded where the settings say so, to try changes on
+    n INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, at TEXT NOT NULL,
+    question TEXT NOT NULL, filters TEXT NOT NULL, ids TEXT NOT NULL
+);
+CREATE TABLE rollouts (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, space INTEGER, at TEXT NOT NULL, body TEXT NOT NULL
+);
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """Migration n (from 1) takes a file from version n-1 to n."""
 
 

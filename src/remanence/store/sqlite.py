@@ -9,17 +9,21 @@ import secrets
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from remanence.cubes import Draft, Keys, MemCube, Page
+from remanence.cubes import MemCube, Page, State
+from remanence.drafts import Draft, Keys
 from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
+from remanence.policies import Clock, utc_now
 from remanence.settings import Settings
-from remanence.store import claimed, journal, rows
+from remanence.store import claimed, rows
 from remanence.store.connections import Connections
-from remanence.store.derived import Derived, end, retire_children, standing
+from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
+from remanence.store.lifecycle import Lifecycle, end, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.verification import verify
 
@@ -30,9 +34,11 @@ _MANY = 500  # SQLite takes a bounded number of parameters per statement
 class SQLiteStore:
     """`protocol.Store` on one file, or on `:memory:`."""
 
-    def __init__(self, location: str | Path, settings: Settings) -> None:
+    def __init__(self, location: str | Path, settings: Settings, clock: Clock = utc_now) -> None:
         self._connections = Connections(str(location), settings)
+        self.clock = clock
         self.derived = Derived(self._connections)
+        self.lifecycle = Lifecycle(self._connections, clock)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -75,8 +81,9 @@ class SQLiteStore:
                 if draft.mark in known:
                     ids.append(known[draft.mark])
                     continue
-                seq, commitment = rows.insert(connection, draft, space, None)
-                journal.append(connection, "add", (space, seq, seq), draft.cube, commitment)
+                seq = rows.insert(connection, _quarantined(draft), space, None, "add")
+                if draft.held:
+                    hold(connection, (space, seq, seq), draft.cube, draft.held)
                 ids.append(draft.cube.id)
             if replay:
                 space = self._space_for_writing(connection, replay.space)
@@ -99,17 +106,20 @@ class SQLiteStore:
         cube = draft.cube
         with self._connections.write() as connection:
             row = connection.execute(
-                "SELECT seq, root, space, version, superseded_at FROM cubes WHERE id = ? ORDER BY version DESC",
+                "SELECT seq, root, space, version, superseded_at, state, given_to FROM cubes WHERE id = ? ORDER BY version DESC",
                 (cube.id,),
             ).fetchone()
-            if row is None or row[4]:
-                raise rows.retired(cube.id) if row else rows.unknown(cube.id)
+            if row is None:
+                raise rows.unknown(cube.id)
+            if row[5] == State.FROZEN:
+                raise frozen(cube.id)
+            if row[4]:
+                raise rows.retired(cube.id, row[5])
             if row[3] + 1 != cube.version:
                 return False
-            rows.close(connection, row[0], cube.valid_from, cube.recorded_at)
+            rows.close(connection, row[0], rows.earlier(row[6], cube.valid_from), cube.recorded_at)
             rows.cut_short(connection, cube.id, cube.valid_from)
-            seq, commitment = rows.insert(connection, draft, row[2], row[1])
-            journal.append(connection, "correct", (row[2], row[1], seq), cube, commitment)
+            rows.insert(connection, draft, row[2], row[1], "correct")
             retire_children(connection, cube)
         return True
 
@@ -133,8 +143,7 @@ class SQLiteStore:
                     f"Version {(first[1] or 0) + 1} of cube {cube.id} is missing before {cube.version}.",
                     "Import the whole export.",
                 )
-            seq, commitment = rows.insert(connection, draft, space, root)
-            journal.append(connection, "correct" if root else "add", (space, root or seq, seq), cube, commitment)
+            seq = rows.insert(connection, draft, space, root, "correct" if root else "add")
             end(connection, (space, root or seq, seq), None, cube)
             return True
         there = rows.cube_of(row[3:])
@@ -360,6 +369,14 @@ class SQLiteStore:
                 ) from error
             finally:
                 partial.unlink(missing_ok=True)
+
+
+def _quarantined(draft: Draft) -> Draft:
+    """A draft as it is written: one that is held was never current."""
+    if draft.held is None:
+        return draft
+    held = replace(draft.cube, state=State.GENERATED, hidden=True, superseded_at=draft.cube.recorded_at)
+    return replace(draft, cube=held)
 
 
 def _replayed(connection: sqlite3.Connection, replay: Replay) -> list[str] | None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import groupby, pairwise
 
-from remanence.cubes import Extraction, Keys, MemCube, posix
+from remanence.cubes import Extraction, MemCube, State, posix
+from remanence.drafts import Keys
 from remanence.errors import StoreDamagedError
 from remanence.language.keys import RULES, derive, derive_reading, embedded_parts
+from remanence.policies import Policy
 from remanence.store import claimed, rows
 from remanence.store.connections import Connections
 from remanence.store.derived import content_of
-from remanence.store.journal import GENESIS, OPS, Entry, commit_to, commit_to_end, commit_to_reading, seal
+from remanence.store.journal import (
+    GENESIS,
+    OPS,
+    WRITTEN,
+    Entry,
+    commit_to,
+    commit_to_end,
+    commit_to_event,
+    commit_to_policy,
+    commit_to_reading,
+    seal,
+)
 from remanence.store.protocol import Checked
 
 _MOST = 100  # problems listed: more would not help anyone
@@ -27,7 +42,7 @@ def verify(connections: Connections) -> Checked:
         for name, check in (
             ("pages", _pages), ("journal entries", _chain), ("commitments", _commitments),
             ("version chains", _versions), ("keys", _keys), ("claims", _claims), ("readings", _readings),
-            ("lineage", _lineage), ("replies", _replies),
+            ("lineage", _lineage), ("replies", _replies), ("policies", _policies), ("events", _events),
         ):  # fmt: skip
             looked_at = 0
             try:
@@ -74,7 +89,7 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
     """Every version has the entry that committed to it; every entry names its version as it is, unless it was forgotten."""
     for row in connection.execute(
         f"SELECT c.salt, j.commitment, c.mark, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN journal j "
-        "ON j.seq = c.seq AND j.op IN ('add', 'correct') AND j.id = c.id AND j.version = c.version"
+        f"ON j.seq = c.seq AND j.op IN {WRITTEN} AND j.id = c.id AND j.version = c.version"
     ):
         cube = rows.cube_of(row[3:])
         if row[1] is None:
@@ -84,7 +99,7 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
         else:
             yield ""
     for cube_id, version in connection.execute(
-        "SELECT j.id, j.version FROM journal j WHERE j.op <> 'forget' AND NOT EXISTS (SELECT 1 FROM cubes c WHERE c.seq = j.seq) "
+        "SELECT j.id, j.version FROM journal j WHERE j.op <> 'forget' AND j.seq > 0 AND NOT EXISTS (SELECT 1 FROM cubes c WHERE c.seq = j.seq) "
         "AND NOT EXISTS (SELECT 1 FROM journal f WHERE f.op = 'forget' AND f.root = j.root AND f.entry > j.entry)"
     ):
         yield f"cube {cube_id} version {version} is in the journal but not in the store"
@@ -100,7 +115,10 @@ def _commitments(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _versions(connection: sqlite3.Connection) -> Iterator[str]:
-    """Within a memory: one root, versions one after the other, each closed by the next, the last one open unless it was retired."""
+    """Within a memory: one root, versions one after the other, each closed by the next or by an event; the last one open unless
+    it was retired, put away or held.
+    """
+    ends = _last_events(connection)
     found = connection.execute(
         f"SELECT c.root, c.seq, c.salt, j.commitment, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN {_last('retire')} "
         "ORDER BY c.id, c.version"
@@ -108,22 +126,40 @@ def _versions(connection: sqlite3.Connection) -> Iterator[str]:
     for cube_id, group in groupby(found, key=lambda row: row[4]):
         chain = list(group)
         cubes = [rows.cube_of(row[4:]) for row in chain]
-        _, _, salt, retired, *_ = chain[-1]
+        _, seq, salt, retired, *_ = chain[-1]
         good = (
             {row[0] for row in chain} == {min(row[1] for row in chain)}
             and _closed_in_turn(cubes)
-            and (_is_open(cubes[-1]) if retired is None else _is_retired(cubes[-1], salt, retired))
+            and all(_is_away(cube, ends.get(row[1])) for row, cube in zip(chain, cubes, strict=True) if cube.hidden)
+            and (cubes[-1].hidden or _ends_well(cubes[-1], ends.get(seq), salt, retired))
         )
         yield "" if good else f"the versions of cube {cube_id} do not follow each other"
+
+
+def _last_events(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """The newest event of each version: what it became, and when."""
+    return {
+        seq: (became, at) for seq, became, at in connection.execute("SELECT seq, became, at FROM events ORDER BY entry")
+    }
+
+
+def _is_away(cube: MemCube, event: tuple[str, str] | None) -> bool:
+    """What is hidden became so by an event, at that time, or was held when it was written. Its interval is as it was given."""
+    if event is None or cube.superseded_at is None or cube.state.value != event[0] or cube.valid_to != cube.given_to:
+        return False
+    return cube.superseded_at == datetime.fromisoformat(event[1]) or cube.superseded_at == cube.recorded_at
+
+
+def _ends_well(cube: MemCube, event: tuple[str, str] | None, salt: bytes, retired: bytes | None) -> bool:
+    if retired is not None:
+        return _is_retired(cube, salt, retired)
+    state = State.ACTIVE if event is None else State(event[0])
+    return cube.superseded_at is None and cube.valid_to == cube.given_to and cube.state is state
 
 
 def _last(op: str) -> str:
     """For a join with `cubes c`: of each version the newest entry of this kind. SQLite takes the other columns from that row."""
     return f"(SELECT seq, max(entry), commitment FROM journal WHERE op = '{op}' GROUP BY seq) j ON j.seq = c.seq"
-
-
-def _is_open(cube: MemCube) -> bool:
-    return cube.superseded_at is None and cube.valid_to is None and cube.state == "active"
 
 
 def _is_retired(cube: MemCube, salt: bytes, commitment: bytes) -> bool:
@@ -138,15 +174,25 @@ def _is_retired(cube: MemCube, salt: bytes, commitment: bytes) -> bool:
 
 
 def _closed_in_turn(cubes: list[MemCube]) -> bool:
+    """Each version that is not hidden ends where the next begins, or any later one, or where it was given to end."""
     begins = [posix(cube.valid_from) for cube in cubes]
     return all(
         later.version == earlier.version + 1
-        and earlier.superseded_at == later.recorded_at
-        and earlier.valid_to is not None
-        and posix(earlier.valid_to) == min(begins[place + 1 :])
-        and earlier.state == "archived"
+        and (
+            earlier.hidden
+            or (
+                earlier.superseded_at == later.recorded_at
+                and earlier.valid_to is not None
+                and posix(earlier.valid_to) == min(*begins[place + 1 :], _given(earlier), math.inf)
+                and earlier.state == "archived"
+            )
+        )
         for place, (earlier, later) in enumerate(pairwise(cubes))
     )
+
+
+def _given(cube: MemCube) -> float:
+    return math.inf if cube.given_to is None else posix(cube.given_to)
 
 
 def _keys(connection: sqlite3.Connection) -> Iterator[str]:
@@ -231,6 +277,31 @@ def _fits(content: Extraction, vectors: bytes | None, vector: bytes | None) -> b
     if vectors is None:
         return True
     return parts > 0 and len(vectors) % (2 * parts) == 0 and (vector is None or len(vectors) == parts * len(vector))
+
+
+def _policies(connection: sqlite3.Connection) -> Iterator[str]:
+    """How each version is governed is what the journal committed to last; the default needs no entry."""
+    for row in connection.execute(
+        f"SELECT c.salt, j.commitment, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN {_last('govern')}"
+    ):
+        cube = rows.cube_of(row[2:])
+        good = cube.policy == Policy() if row[1] is None else commit_to_policy(cube, row[0]) == row[1]
+        yield "" if good else f"the policy of cube {cube.id} version {cube.version} is not what the journal says"
+
+
+def _events(connection: sqlite3.Connection) -> Iterator[str]:
+    """Every change of state of a living version has its event, and the journal committed to it."""
+    for row in connection.execute(
+        "SELECT j.entry, j.id, j.commitment, c.salt, e.id, e.seq = j.seq, e.at, e.became, e.reason, e.by FROM journal j "
+        "JOIN cubes c ON c.seq = j.seq LEFT JOIN events e ON e.entry = j.entry WHERE j.op = 'state'"
+    ):
+        entry, cube_id, commitment, salt, named, same, *event = row
+        good = named == cube_id and bool(same) and commit_to_event(*event, salt) == commitment
+        yield "" if good else f"journal: the event of entry {entry} about cube {cube_id} is not what the journal says"
+    for (entry,) in connection.execute(
+        "SELECT entry FROM events WHERE entry NOT IN (SELECT entry FROM journal WHERE op = 'state') OR seq NOT IN (SELECT seq FROM cubes)"
+    ):
+        yield f"the event {entry} is not in the journal, or about no memory that is here"
 
 
 def _lineage(connection: sqlite3.Connection) -> Iterator[str]:

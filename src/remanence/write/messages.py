@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
-from remanence.cubes import ROLES, Kind
+from remanence.cubes import ROLES, Kind, posix
 from remanence.errors import InputError, InputTooLargeError
+from remanence.policies import Policy, Trigger, Trust
 from remanence.settings import Settings
 
-_FIELDS = frozenset({"role", "name", "content", "time", "meta", "title", "about", "session", "kind", "source"})
+_POLICY = frozenset({"trust", "sensitivity", "access", "ttl", "priority", "half_life", "trigger"})
+_FIELDS = _POLICY | {
+    "role", "name", "content", "time", "meta", "title", "about", "session", "kind", "source", "valid_from", "valid_to",
+}  # fmt: skip
+_LONGEST = 1e10  # seconds: three centuries
 _MAX_NAME = 512  # characters of a name, a title, a session …
 
 Content = str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
@@ -31,10 +36,15 @@ class Message:
     kind: Kind
     time: datetime | None
     meta: Mapping[str, Any]
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    policy: Policy = field(default_factory=Policy)
+    ttl: float | None = None
+    """Seconds after which it expires."""
 
 
-def messages(content: Content, settings: Settings) -> list[Message]:
-    """Every message in `content`, in order.
+def messages(content: Content, settings: Settings, policy: Mapping[str, Any] | None = None) -> list[Message]:
+    """Every message in `content`, in order. `policy` holds for those that name none of their own, field by field.
 
     Raises
     ------
@@ -45,12 +55,12 @@ def messages(content: Content, settings: Settings) -> list[Message]:
 
     """
     if isinstance(content, str | Mapping):
-        return [_message(cast("str | Mapping[str, Any]", content), "The message", settings)]
+        return [_message(cast("str | Mapping[str, Any]", content), "The message", settings, policy or {})]
     if isinstance(content, bytes | bytearray):
         raise InputError("The text is bytes.", "Decode it first: content.decode('utf-8').")
     if not isinstance(content, Iterable):
         raise InputError(f"What was passed is {_kind_of(content)}.", "Pass text, a message dict, or a list of them.")
-    return [_message(one, f"Message {number}", settings) for number, one in enumerate(content)]
+    return [_message(one, f"Message {number}", settings, policy or {}) for number, one in enumerate(content)]
 
 
 def text(value: object, what: str, most: int) -> str:
@@ -116,7 +126,7 @@ def moment(value: object, what: str) -> datetime | None:
     raise InputError(f"{what} is {value!r}.", "Pass a datetime or ISO 8601 text such as 2024-05-08T13:56:00.")
 
 
-def _message(raw: str | Mapping[str, Any], where: str, settings: Settings) -> Message:
+def _message(raw: str | Mapping[str, Any], where: str, settings: Settings, shared: Mapping[str, Any]) -> Message:
     if isinstance(raw, str):
         raw = {"content": raw}
     if not isinstance(raw, Mapping):
@@ -137,7 +147,45 @@ def _message(raw: str | Mapping[str, Any], where: str, settings: Settings) -> Me
         kind=_kind(raw.get("kind"), role, where),
         time=moment(raw.get("time"), f"the time of {where}"),
         meta=_meta(raw.get("meta"), where, settings),
+        **_governed(raw, where, shared),
     )
+
+
+def _governed(raw: Mapping[str, Any], where: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The message's interval and policy."""
+    given = {name: value for name in _POLICY if (value := raw.get(name, shared.get(name))) is not None}
+    ttl = lifetime(given.pop("ttl", None), f"the ttl of {where}")
+    begins, ends = (moment(raw.get(one), f"the {one} of {where}") for one in ("valid_from", "valid_to"))
+    start = begins or moment(raw.get("time"), f"the time of {where}")
+    if ends is not None and start is not None and posix(ends) <= posix(start):
+        raise InputError(f"{where} holds until {ends}, and from {start} on.", "Give a valid_to after its beginning.")
+    return {"valid_from": begins, "valid_to": ends, "ttl": ttl, "policy": policy_of(given, where)}
+
+
+def policy_of(given: Mapping[str, Any], where: str) -> Policy:
+    """A checked policy; InputError names what is wrong with it."""
+    for one in ("sensitivity", *(["access"] if isinstance(given.get("access"), str) else [])):
+        name(given.get(one), f"the {one} of {where}")
+    access = given.get("access")
+    listed = {"access": [access]} if isinstance(access, str) else {}
+    trigger = given.get("trigger")
+    listed |= {"trigger": trigger.to_json()} if isinstance(trigger, Trigger) else {}
+    try:
+        return Policy.from_json({**given, **listed})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"The policy of {where} is wrong: {error}.", f"Trust is one of: {', '.join(Trust)}."
+        ) from error
+
+
+def lifetime(value: object, what: str) -> float | None:
+    """A time to live in seconds, checked: a number above 0 or a timedelta; None stays None."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < _LONGEST:
+        raise InputError(f"{what} is {value!r}.", "Pass seconds above 0, or a timedelta.")
+    return float(seconds)
 
 
 def valid_unicode(value: str) -> bool:

@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from remanence.cubes import Draft, Ids, Keys, MemCube, Provenance, Scope
+from remanence.cubes import Ids, MemCube, Provenance, Scope
+from remanence.drafts import Draft, Keys
 from remanence.language.keys import derive, embedded_text
 from remanence.store.protocol import Replay, Store
 from remanence.write.messages import Message
@@ -52,7 +53,7 @@ def write(
         The key came before with other messages.
 
     """
-    cubes = [_cube(message, target) for message in found]
+    cubes = [_cube(message, target, store.clock()) for message in found]
     marks = Marks(store.secret()).of(cubes)
     replay = None
     if key:
@@ -71,12 +72,12 @@ def write(
     return ids
 
 
-def rewritten(cube: MemCube, text: str, holds_from: datetime | None, embed: Embed) -> Draft:
+def rewritten(cube: MemCube, text: str, holds_from: datetime | None, embed: Embed, now: datetime) -> Draft:
     """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on."""
-    now = datetime.now(UTC)
+    method = "merged/corrected" if cube.provenance.method.startswith("merged/") else "corrected"
     corrected = replace(
-        cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=holds_from or now,
-        provenance=replace(cube.provenance, method="corrected"),
+        cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=holds_from or now, valid_to=None,
+        given_to=None, provenance=replace(cube.provenance, method=method),
     )  # fmt: skip
     return Draft(corrected, keys_for([corrected], embed)[0], None)
 
@@ -99,15 +100,18 @@ def _commit(
     return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
 
 
-def _cube(message: Message, target: Target) -> MemCube:
-    now = datetime.now(UTC)
+def _cube(message: Message, target: Target, now: datetime) -> MemCube:
+    policy = message.policy
+    if message.ttl is not None:
+        policy = replace(policy, expires_at=now + timedelta(seconds=message.ttl))
     scope = target.scope if message.session is None else replace(target.scope, session=message.session)
     return MemCube(
         id=new_id(), version=1, text=message.text, kind=message.kind, scope=scope, about=message.about, meta=message.meta,
         provenance=Provenance(
             source=message.source or target.source, author=message.author, role=message.role, observed_at=message.time
         ),
-        recorded_at=now, valid_from=message.time or now,
+        recorded_at=now, valid_from=message.valid_from or message.time or now, valid_to=message.valid_to,
+        given_to=message.valid_to, policy=policy,
     )  # fmt: skip
 
 
@@ -129,7 +133,10 @@ class Marks:
         data = cube.to_json()
         if cube.provenance.source.startswith("file:"):  # a passage keeps its mark when the file grows around it
             data["meta"] = {key: value for key, value in data["meta"].items() if key not in {"part", "parts"}}
-        digest = self._digest([data[name] for name in _MARKED])
+        told = [data["given_to"]] if cube.given_to else []
+        if cube.valid_from not in (cube.provenance.observed_at, cube.recorded_at):
+            told.append(data["valid_from"])
+        digest = self._digest([*(data[name] for name in _MARKED), *told])
         times = self._seen[digest]
         self._seen[digest] += 1
         return self._digest([digest.hex(), times]) if times else digest

@@ -9,7 +9,8 @@ import sys
 from datetime import UTC, datetime
 
 from remanence import Memory
-from remanence.cubes import Draft, Extraction, Fact, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope
+from remanence.drafts import Draft
 from remanence.reading import readings
 from remanence.settings import Settings
 from remanence.write.pipeline import keys_for

@@ -6,45 +6,29 @@ else that is said (progress, notes, errors) goes to stderr.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from rich.console import RenderableType
-
 from remanence import cubes, show
+from remanence.commands.command import Answer, Args, meta_of, opened, said, scoped, text_of
 from remanence.cubes import DEFAULT_SPACE, Hit
-from remanence.errors import InputError, NoModelError, NotAStoreError, UnreadableFileError
+from remanence.errors import InputError, NoModelError, UnreadableFileError
 from remanence.forget.pipeline import Erasure
-from remanence.memory import Memory
 from remanence.settings import Settings
 
 _SET_A_MODEL = "Set REMANENCE_MODEL=http://host:port/v1#model"
 _SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
-
-Args = argparse.Namespace
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command has to say."""
-
-    data: Mapping[str, Any]
-    view: Callable[[], RenderableType]
-    code: int = 0
-
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def add(args: Args) -> Answer:
     content = _messages(args)
-    with _opened(args, create=True) as memory, show.Bar("messages") as bar:
-        ids = memory.add(content, **_scope(args), source=args.source, idempotency_key=args.key, progress=bar)
+    with opened(args, create=True) as memory, show.Bar("messages") as bar:
+        ids = memory.add(content, **scoped(args), source=args.source, idempotency_key=args.key, progress=bar)
     return Answer({"ids": ids}, lambda: show.plain(*ids))
 
 
@@ -53,7 +37,7 @@ def _messages(args: Args) -> Any:
     if args.jsonl is None:
         if args.text is None:
             raise InputError("There is no text to add.", "Pass a text, - for standard input, or --jsonl FILE.")
-        return {"content": _text(args.text), **single, "meta": _meta(args.meta)}
+        return {"content": said(args.text), **single, "meta": meta_of(args.meta)}
     if args.text is not None or single:
         names = ", ".join(f"--{name}" for name in single) or "A text"
         raise InputError(f"{names} cannot go with --jsonl.", "Put it into the messages of the file.")
@@ -61,7 +45,7 @@ def _messages(args: Args) -> Any:
 
 
 def _json_lines(name: str) -> Iterator[Any]:
-    for number, line in enumerate(_read(name).split("\n"), 1):
+    for number, line in enumerate(text_of(name).split("\n"), 1):
         try:
             if line.strip():
                 yield json.loads(line)
@@ -71,10 +55,10 @@ def _json_lines(name: str) -> Iterator[Any]:
 
 def ingest(args: Args) -> Answer:
     found: list[dict[str, Any]] = []
-    with _opened(args, create=True) as memory, show.Bar("messages") as bar:
+    with opened(args, create=True) as memory, show.Bar("messages") as bar:
         for path in args.paths:
             bar.begin(path)
-            ids = memory.ingest(path, **_scope(args), skip_unreadable=args.skip_unreadable, progress=bar)
+            ids = memory.ingest(path, **scoped(args), skip_unreadable=args.skip_unreadable, progress=bar)
             found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
     lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
     lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
@@ -82,13 +66,13 @@ def ingest(args: Args) -> Answer:
 
 
 def correct(args: Args) -> Answer:
-    with _opened(args) as memory:
-        cube = memory.correct(args.id, _text(args.text), space=args.space, time=args.time)
+    with opened(args) as memory:
+        cube = memory.correct(args.id, said(args.text), space=args.space, time=args.time)
     return Answer(cube.to_json(), lambda: show.cube(cube))
 
 
 def forget(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         if not args.yes and not _confirmed([memory.get(one, space=args.space).text for one in args.ids]):
             return Answer(asdict(Erasure((), 0, 0)), lambda: show.plain("Nothing was erased."), 1)
         done = memory.forget(args.ids, space=args.space)
@@ -106,10 +90,10 @@ def _confirmed(texts: Sequence[str]) -> bool:
 
 
 def recall(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         hits = memory.recall(
-            _text(args.question), **_scope(args), k=args.k, kinds=args.kind, since=args.since, until=args.until,
-            as_of=args.as_of, now=args.now, meta=_meta(args.meta), explain=not args.no_explain,
+            said(args.question), **scoped(args), k=args.k, kinds=args.kind, since=args.since, until=args.until,
+            as_of=args.as_of, now=args.now, meta=meta_of(args.meta), explain=not args.no_explain,
             route=args.route, current=args.current,
         )  # fmt: skip
     routed = None if hits.routed is None else asdict(hits.routed)
@@ -122,62 +106,62 @@ def _hit(hit: Hit) -> dict[str, Any]:
 
 
 def get(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         cube = memory.get(args.id, space=args.space)
     return Answer(cube.to_json(), lambda: show.cube(cube))
 
 
 def list_(args: Args) -> Answer:
-    with _opened(args) as memory:
-        page = memory.list(**_scope(args), limit=args.limit, after=args.after)
+    with opened(args) as memory:
+        page = memory.list(**scoped(args), limit=args.limit, after=args.after)
     return Answer({"cubes": [cube.to_json() for cube in page], "cursor": page.cursor}, lambda: show.page(page))
 
 
 def history(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         versions = memory.history(args.id, space=args.space)
     return Answer({"versions": [cube.to_json() for cube in versions]}, lambda: show.history(versions))
 
 
 def spaces(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         counts = dict(memory.stats().by_space)
     return Answer({"spaces": counts}, lambda: show.spaces(counts))
 
 
 def stats(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         stats = memory.stats()
     return Answer(asdict(stats), lambda: show.stats(stats))
 
 
 def verify(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         checked = memory.verify(sample=args.sample)
     return Answer({"ok": checked.ok, **asdict(checked)}, lambda: show.checked(checked), 0 if checked.ok else 1)
 
 
 def reindex(args: Args) -> Answer:
-    with _opened(args) as memory, show.Bar("versions") as bar:
+    with opened(args) as memory, show.Bar("versions") as bar:
         done = memory.reindex(bar)
     return Answer({"versions": done}, lambda: show.plain(f"{done:,} versions indexed anew"))
 
 
 def backup(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         path = memory.backup(args.file)
     size = path.stat().st_size
     return Answer({"file": str(path), "bytes": size}, lambda: show.plain(f"{path}: {show.size(size)}"))
 
 
 def export(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         count = memory.export(args.file, space=args.only, vectors=args.vectors)
     return Answer({"file": args.file, "versions": count}, lambda: show.plain(f"{args.file}: {count:,} versions"))
 
 
 def import_(args: Args) -> Answer:
-    with _opened(args, create=True) as memory, show.Bar("versions") as bar:
+    with opened(args, create=True) as memory, show.Bar("versions") as bar:
         new = memory.import_(args.file, bar)
     return Answer({"file": args.file, "new": new}, lambda: show.plain(f"{args.file}: {new:,} new versions"))
 
@@ -205,9 +189,9 @@ def ask(args: Args) -> Answer:
     """Streams to a terminal; the checked answer comes at the end."""
     streaming = not args.json and sys.stdout.isatty()
     found, written = cubes.Answer("", abstained=True), ""
-    with _opened(args) as memory:
+    with opened(args) as memory:
         pieces = memory.ask_stream(
-            _text(args.question), method=args.method, k=args.k, budget=args.budget, **_scope(args), as_of=args.as_of, now=args.now
+            said(args.question), method=args.method, k=args.k, budget=args.budget, **scoped(args), as_of=args.as_of, now=args.now
         )  # fmt: skip
         try:
             for piece in pieces:
@@ -231,7 +215,7 @@ def _answer(found: cubes.Answer) -> dict[str, Any]:
 
 
 def extract(args: Args) -> Answer:
-    with _opened(args) as memory, show.Bar("memories", "read") as bar:
+    with opened(args) as memory, show.Bar("memories", "read") as bar:
         done = memory.extract(args.extractions, space=args.space, progress=bar)
     failures = {cube_id: str(error) for cube_id, error in done.failures.items()}
     data = {**asdict(replace(done, failures={})), "failures": failures}
@@ -241,7 +225,7 @@ def extract(args: Args) -> Answer:
 def pair(args: Args) -> Answer:
     if args.pairs is not None and args.by != "rules":
         raise InputError("--by cannot go with a file.", "Leave one of them out.")
-    with _opened(args, create=args.pairs is not None) as memory, show.Bar("memories", "done") as bar:
+    with opened(args, create=args.pairs is not None) as memory, show.Bar("memories", "done") as bar:
         done = memory.pair(args.pairs, by=args.by, space=args.space, progress=bar)
     if isinstance(done, cubes.Ids):
         ids = done
@@ -253,57 +237,12 @@ def pair(args: Args) -> Answer:
 
 
 def conflicts(args: Args) -> Answer:
-    with _opened(args) as memory:
+    with opened(args) as memory:
         found = memory.conflicts(space=args.space or DEFAULT_SPACE)
     return Answer({"conflicts": [one.to_json() for one in found]}, lambda: show.conflicts(found))
 
 
 def gate(args: Args) -> Answer:
-    with _opened(args) as memory, show.Bar("questions", resumes=False) as bar:
+    with opened(args) as memory, show.Bar("questions", resumes=False) as bar:
         fitted = memory.calibrate(args.labelled, space=args.space or DEFAULT_SPACE, progress=bar)
     return Answer(asdict(fitted), lambda: show.fitted(fitted))
-
-
-# ── what commands share ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _opened(args: Args, *, create: bool = False) -> Memory:
-    location = str(args.store)
-    named = location == ":memory:" or "://" in location
-    if not (create or named or Path(location).exists()):
-        raise NotAStoreError(f"There is no store at {location}.", 'Begin one: remanence add "…", or use --store.')
-    return Memory(location)
-
-
-def _scope(args: Args) -> dict[str, Any]:
-    found = {name: getattr(args, name) for name in ("space", "user", "agent", "session")}
-    return found if found["space"] is not None else {**found, "space": DEFAULT_SPACE}
-
-
-def _meta(items: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE; a value that is a JSON number, text in quotes, true, false or null is taken as that, all else as text."""
-    meta: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not (key and equals):
-            raise InputError(f"--meta is {item!r}.", "Write KEY=VALUE.")
-        try:
-            parsed = json.loads(value)
-        except (ValueError, RecursionError):
-            parsed = value
-        meta[key] = value if isinstance(parsed, list | dict) else parsed
-    return meta
-
-
-def _text(argument: str) -> str:
-    return _read("-").removesuffix("\n").removesuffix("\r") if argument == "-" else argument
-
-
-def _read(name: str) -> str:
-    try:
-        return (sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        where = "Standard input" if name == "-" else name
-        raise UnreadableFileError(f"{where} is not UTF-8 (byte {error.start}).", "Convert it first.") from error
-    except OSError as error:
-        raise UnreadableFileError(f"{name} cannot be opened: {error.strerror}.", "Check its path.") from error

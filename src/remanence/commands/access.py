@@ -1,0 +1,10 @@
+"""Commands: who may do what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remanence.commands.command import Command
+
+ARGUMENTS: dict[str, dict[str, Any]] = {}
+COMMANDS: dict[str, Command] = {}

@@ -1,0 +1,41 @@
+"""What is handed to a store: a version that is ready to be written, and the keys that recall looks it up by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remanence.cubes import MemCube
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What recall looks a version up by. All of it is derived from the text and can be built again."""
+
+    terms: bytes
+    """`language.tokens.pack_terms`: hashed stems and their counts."""
+    dates: bytes
+    """Windows that the text names: float64 pairs [lo, hi) in POSIX seconds."""
+    flags: int
+    """Bits: ENDS_WITH_QUESTION, HAS_TIME."""
+    vector: bytes | None = None
+    """The unit embedding as little-endian float16, or None where no embedder was at hand."""
+    mentions: bytes | None = None
+    """`language.entities.pack_mentions`: hashed names and their counts. None in a store of format 1 until `reindex`."""
+
+
+ENDS_WITH_QUESTION = 1
+HAS_TIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that is ready to be written: the cube, its keys, and the mark that tells a repetition."""
+
+    cube: MemCube
+    keys: Keys
+    mark: bytes | None
+    """Keyed digest of source and content; None for a correction, which is never a repetition."""
+    made_of: tuple[tuple[str, int], ...] = ()
+    """Ids and versions that it was made from while they were current."""
+    held: str | None = None
+    """Why it is quarantined; its cube is GENERATED then."""
