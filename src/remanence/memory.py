@@ -146,16 +146,19 @@ class Memory:
 
     def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
         embed, every = self._encoding.documents, self.settings.commit_every
-        ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress)
+        guard = self._rooms.quarantine
+        ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress, guard=guard)
         self._rooms.wrote()
         return ids
 
     def correct(
-        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None
-    ) -> MemCube:
+        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
+        source: str | None = None,
+    ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
-        `time` is from when the new text holds in the world; now, if it is not given.
+        `time` is from when the new text holds in the world; now, if it is not given. `source` says where the correction comes
+        from: revoking that source undoes it.
 
         Raises
         ------
@@ -171,7 +174,7 @@ class Memory:
             if checked == current.text:
                 return current
             draft = rewritten(
-                current, checked, from_when, self._encoding.documents, self._store.clock()
+                current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
             if self._store.supersede(draft):
                 self._rooms.wrote()

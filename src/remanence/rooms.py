@@ -16,6 +16,7 @@ from remanence.store.protocol import Store
 
 if TYPE_CHECKING:
     from remanence.encoding import Encoding
+    from remanence.governance.quarantine import Quarantine
     from remanence.models.language import LanguageModel
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
@@ -76,6 +77,13 @@ class Rooms:
                 model = self._given or open_language_model(self.settings)
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What is held or refused when something is written."""
+        from remanence.governance.quarantine import Quarantine
+
+        return Quarantine(self.store, self.settings)
 
     def wrote(self) -> None:
         """Something is durable that nobody has read yet."""

@@ -233,16 +233,17 @@ def _bring_back(connection: sqlite3.Connection, last: Last, wish: Transition, no
     keys = Keys(*connection.execute(f"SELECT {rows.KEYS} FROM keys k WHERE k.seq = ?", (last.seq,)).fetchone())
     seq = rows.insert(connection, Draft(cube, keys, None), last.space, last.root, "restore")
     [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,))
-    _copy_reading(connection, last, (last.space, last.root, seq), cube, salt)
-    record(connection, Last(seq, last.root, last.space, salt, last.cube), wish, now)
+    copy_reading(connection, last, (last.space, last.root, seq), cube, salt)
+    record(connection, Last(seq, last.root, last.space, salt, replace(cube, state=last.cube.state)), wish, now)
     if last.cube.state is State.MERGED:
         _undo_merge(connection, wish, now)
     return cube
 
 
-def _copy_reading(
+def copy_reading(
     connection: sqlite3.Connection, last: Last, place: tuple[int, int, int], cube: MemCube, salt: bytes
 ) -> None:
+    """Take what was read out of a version over to one that says the same again."""
     row = connection.execute(
         "SELECT extractor, content, mentions, links, terms, vectors, at FROM extractions WHERE seq = ?", (last.seq,)
     ).fetchone()

@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from remanence.cubes import Extraction, MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.language.slots import Stated
 from remanence.policies import Policy
+
+if TYPE_CHECKING:
+    from remanence.store.trusted import Trusted
 
 
 class IndexRow(NamedTuple):
@@ -255,6 +258,11 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def trusted(self) -> Trusted:
+        """Revoked sources, echoes of own answers, recorded questions, rollouts."""
         ...
 
     @property

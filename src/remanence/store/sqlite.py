@@ -25,6 +25,7 @@ from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.lifecycle import Lifecycle, end, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -39,6 +40,7 @@ class SQLiteStore:
         self.clock = clock
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
+        self.trusted = Trusted(self._connections, clock)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -195,7 +197,7 @@ class SQLiteStore:
             holes = ", ".join("?" * len(some))
             found |= connection.execute(
                 f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ? AND "
-                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document') ORDER BY superseded_at IS NULL",
+                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document' OR state = 'generated') ORDER BY superseded_at IS NULL",
                 (*some, space),
             ).fetchall()
         return found

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from remanence.governance.quarantine import Quarantine
+
     Embed = Callable[[Sequence[str]], NDArray[np.float32] | None]
     """Unit vectors, shape (n, dimensions), or None where there is no embedder."""
 
@@ -40,20 +42,25 @@ class Target(NamedTuple):
 
 def write(
     store: Store, found: Sequence[Message], target: Target, embed: Embed, *,
-    commit_every: int, key: str | None = None, progress: Progress | None = None,
+    commit_every: int, key: str | None = None, progress: Progress | None = None, guard: Quarantine | None = None,
 ) -> Ids:  # fmt: skip
     """Write messages in durable batches. Returns one id per message, in order, old ids for repetitions.
 
     A batch is one transaction. Whatever interrupts the call, the batches before stay; calling again with the same
-    messages goes on after them, because they are recognised by their marks before anything is embedded.
+    messages goes on after them, because they are recognised by their marks before anything is embedded. What the `guard`
+    suspects is written but held; `Ids.held` says why.
 
     Raises
     ------
     IdempotencyConflictError
         The key came before with other messages.
+    SourceRevokedError
+        The guard takes nothing from a source any more.
 
     """
     cubes = [_cube(message, target, store.clock()) for message in found]
+    if guard:
+        guard.refuse(cubes)
     marks = Marks(store.secret()).of(cubes)
     replay = None
     if key:
@@ -64,7 +71,8 @@ def write(
     for at in range(0, len(cubes), commit_every):
         batch = marked[at : at + commit_every]
         last = at + commit_every >= len(cubes)
-        written = _commit(store, batch, embed, replay if last else None, ids)
+        written = _commit(store, batch, embed, replay if last else None, ids, guard)
+        ids.held |= store.trusted.held(written) if guard else {}
         ids.new += len(set(written) & {cube.id for cube, _ in batch})
         ids += written
         if progress:
@@ -72,12 +80,17 @@ def write(
     return ids
 
 
-def rewritten(cube: MemCube, text: str, holds_from: datetime | None, embed: Embed, now: datetime) -> Draft:
-    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on."""
+def rewritten(
+    cube: MemCube, text: str, holds_from: datetime | None, embed: Embed, now: datetime, source: str | None = None
+) -> Draft:
+    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on.
+
+    `source` is where the correction comes from, if that is not where the memory came from.
+    """
     method = "merged/corrected" if cube.provenance.method.startswith("merged/") else "corrected"
     corrected = replace(
         cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=holds_from or now, valid_to=None,
-        given_to=None, provenance=replace(cube.provenance, method=method),
+        given_to=None, provenance=replace(cube.provenance, method=method, source=source or cube.provenance.source),
     )  # fmt: skip
     return Draft(corrected, keys_for([corrected], embed)[0], None)
 
@@ -90,13 +103,17 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
 
 
 def _commit(
-    store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str]
-) -> list[str]:
+    store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str],
+    guard: Quarantine | None = None,
+) -> list[str]:  # fmt: skip
     """Write what the store does not know yet, in one transaction. Returns all ids of the batch, in order."""
     known = store.known([mark for _, mark in batch], batch[0][0].scope.space)
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
-    drafts = iter([Draft(cube, key, mark) for (cube, mark), key in zip(new, keys, strict=True)])
+    held = guard.reasons([cube for cube, _ in new]) if guard else {}
+    drafts = iter(
+        [Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)]
+    )
     return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
 
 
