@@ -14,9 +14,13 @@ from remanence.answer.pipeline import Method, answer, answer_stream
 from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.governance.echoes import digests as own_words
+from remanence.governance.trust import WIDER, Vouched, tiers, vouched
 from remanence.language.dates import has_time_expression
 from remanence.language.slots import disputed, resolve
 from remanence.pairing import Paired, imported, pair
+from remanence.policies import Trust
+from remanence.questions import unrecorded
 from remanence.recall.current import outdated
 from remanence.rooms import Rooms
 from remanence.settings import Settings
@@ -63,7 +67,8 @@ def ask(
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
         return known
     hits = recall(question, k=k, **_current(question, where))
-    return _noted(rooms, answer(question, hits, **_options(rooms, method, budget, where)), hits, where)
+    passed = _vouched(rooms, recall, question, hits, where)
+    return _noted(rooms, answer(question, passed.hits, **_options(rooms, method, budget, where)), hits, where, passed)
 
 
 def ask_stream(
@@ -76,8 +81,9 @@ def ask_stream(
         yield known
         return
     hits = recall(question, k=k, **_current(question, where))
-    for piece in answer_stream(question, hits, **_options(rooms, method, budget, where)):
-        yield _noted(rooms, piece, hits, where) if isinstance(piece, Answer) else piece
+    passed = _vouched(rooms, recall, question, hits, where)
+    for piece in answer_stream(question, passed.hits, **_options(rooms, method, budget, where)):
+        yield _noted(rooms, piece, hits, where, passed) if isinstance(piece, Answer) else piece
 
 
 def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
@@ -129,7 +135,8 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
+        with unrecorded(rooms.quiet):
+            return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
@@ -138,17 +145,51 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
         except UnknownCubeError:  # an import without it
             return None
 
-    return by_pairs(question, find, source, rooms.encoding.compare)
+    known = by_pairs(question, find, source, rooms.encoding.compare)
+    # Pairs of low trust do not answer by themselves: reading asks who else says so.
+    low = tiers(rooms.settings.corroborate)
+    return None if known is None or _is_low(rooms, known, low) else known
 
 
-def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any]) -> Answer:
-    """The answer with what recall had to say, and with what contradicts the memories that it cites."""
-    return replace(found, notes=(*hits.notes, *found.notes, *_disputed(rooms, found, where)))
+def _is_low(rooms: Rooms, found: Answer, low: frozenset[Trust]) -> bool:
+    space = found.used[0].cube.scope.space if found.used else None
+    cubes = (rooms.store.get(citation.cube_id, space) for citation in found.citations) if low else ()
+    return any(cube.trust in low for cube in cubes)
+
+
+def _vouched(rooms: Rooms, recall: Recall, question: str, hits: Hits, where: dict[str, Any]) -> Vouched:
+    """The hits that may enter an answer: those of low trust as far as something independent says the same."""
+    low = tiers(rooms.settings.corroborate)
+    if all(hit.cube.trust not in low for hit in hits):
+        return Vouched(hits, (), {})
+    with unrecorded(rooms.quiet):
+        wider = recall(question, k=WIDER, **_current(question, {**where, "explain": False}))
+    doubted = [hit.cube.id for hit in hits if hit.cube.trust in low]
+    stated = rooms.store.derived.claims_beside(hits[0].cube.scope.space, doubted)
+    others = [hit.cube for hit in wider]
+    return vouched(question, hits, others, low, stated=stated, embed=rooms.encoding.compare)
+
+
+def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any], passed: Vouched) -> Answer:
+    """The answer with what recall had to say, what was left out, and what contradicts the memories that it cites.
+
+    What a model wrote is remembered as such, so that it is not learned again.
+    """
+    notes = found.notes
+    if hits and not passed.hits:
+        notes = ("What was recalled is of low trust, and nothing independent supports it.",)
+    if not found.abstained and hits:
+        quoted = [hit.cube.text for hit in hits]
+        digests = own_words(found.text, rooms.store.secret(), quoted)
+        rooms.store.trusted.keep_echoes(hits[0].cube.scope.space, digests, rooms.store.clock())
+    used = tuple(replace(hit, cube=passed.whole.get(hit.cube.id, hit.cube)) for hit in found.used)
+    return replace(found, used=used, notes=(*hits.notes, *passed.notes, *notes, *_disputed(rooms, found, where)))
 
 
 def _beside(rooms: Rooms, cube: MemCube) -> list[MemCube]:
-    """The turns around one, without those that state only what something newer replaced."""
-    found = rooms.store.beside(cube)
+    """The turns around one, without those of low trust and those that state only what something newer replaced."""
+    low = tiers(rooms.settings.corroborate)
+    found = [one for one in rooms.store.beside(cube) if one.trust not in low]
     stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found])
     old = {pair.old.cube_id for pair in outdated(stated, {one.seq for one in stated}).values()}
     return [one for one in found if one.id not in old]

@@ -277,6 +277,7 @@ class Memory:
             return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
         hits = self._recall(query, self._encoding.question)
         hits.notes += self._encoding.notes()
+        self._rooms.record(query, hits)
         return hits
 
     def ask(
