@@ -17,6 +17,7 @@ def into_an_empty_folder(namespace: dict) -> None:
         pytest.skip("the documents use the default embedder: remanence models fetch minilm")
     namespace["back"], namespace["folder"] = Path.cwd(), tempfile.TemporaryDirectory()
     os.chdir(namespace["folder"].name)
+    namespace["home"], os.environ["HOME"] = os.environ.get("HOME", ""), namespace["folder"].name
     notes = Path("notes")
     notes.mkdir()
     (notes / "kiln.md").write_text("# The kiln\n\nThe kiln came on 3 June and fires at 1240 °C.\n", encoding="utf-8")
@@ -26,6 +27,7 @@ def back_again(namespace: dict) -> None:
     if "memory" in namespace:
         namespace["memory"].close()
     os.chdir(namespace["back"])
+    os.environ["HOME"] = namespace["home"]
     namespace["folder"].cleanup()
 
 

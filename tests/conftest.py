@@ -24,7 +24,8 @@ from remanence.drafts import Draft
 from remanence.language.keys import derive
 from remanence.reading import readings
 from remanence.settings import Settings
-from remanence.store.protocol import Reading, Store
+from remanence.store.parts import Reading
+from remanence.store.protocol import Store
 
 hypothesis_settings.register_profile("dev", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -63,6 +64,39 @@ def _no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "sendto", guarded(sendto))
         patch.setattr(socket, "getaddrinfo", looked_up)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home folder of the tests: nothing is written into the user's, such as a signing key."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["HOME"]
+    else:
+        os.environ["HOME"] = before
+
+
+class Clock:
+    """A clock that stands still until somebody turns it."""
+
+    def __init__(self, start: datetime) -> None:
+        self.time = start
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, **by: float) -> datetime:
+        """Go on by so many days, hours … Returns the new time."""
+        self.time += timedelta(**by)
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test turns; it starts with the year 2026."""
+    return Clock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -285,7 +285,8 @@ def test_errors_say_what_and_what_next(said, run, ids, place, argv, code, error)
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"add", "ingest", "import", "models"}))
 def test_only_writing_creates_a_store(name, place, capsys):
-    values = {"question": "x", "id": "x", "ids": "x", "text": "x", "file": "x", "labelled": "x"}
+    values = {"question": "x", "id": "x", "ids": "x", "text": "x", "file": "x", "labelled": "x", "to": "x",
+        "action": "freeze", "state": "archived", "first": "2024-01-01"}  # fmt: skip
     assert main([name, *(values[one] for one in COMMANDS[name].arguments.split() if one in values)]) == 1
     assert capsys.readouterr().err.startswith("error: There is no store at memory.rem.")
     assert list(place.iterdir()) == []

@@ -75,3 +75,39 @@ class Background:
             self._changed.wait_for(lambda: self._due or self._stopping)
             self._due = False
             return not self._stopping
+
+
+class Rounds:
+    """Does some work again and again, `pause` seconds apart, in a thread of its own that starts with `begin`."""
+
+    def __init__(self, work: Callable[[], None], pause: float) -> None:
+        self._work, self._pause = work, pause
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether there is nothing to begin: the rounds go on, or are not wanted."""
+        return self._thread is not None or not self._pause
+
+    def begin(self) -> None:
+        """Start, at once and then after each pause."""
+        if not self.going and not self._stopping.is_set():
+            self._thread = threading.Thread(target=self._run, name="remanence-care", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Start no new round, and wait so many seconds for the one in hand."""
+        self._stopping.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._work()
+            except StoreClosedError:
+                return
+            except RemanenceError as error:  # the store is busy …: said, and tried again in the next round
+                _LOG.warning("care: %s", error)
+            self._stopping.wait(self._pause)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.store.parts import Diff, RolledBack
     from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
 
@@ -269,7 +270,7 @@ class Memory:
             raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
         query = Query(
             question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew,
+            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
             now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
             route=chosen(route), current=bool(current),
         )  # fmt: skip
@@ -278,6 +279,7 @@ class Memory:
         hits = self._recall(query, self._encoding.question)
         hits.notes += self._encoding.notes()
         self._rooms.record(query, hits)
+        self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
         return hits
 
     def ask(
@@ -337,6 +339,27 @@ class Memory:
     def history(self, cube_id: str | MemCube, *, space: str | None = None) -> Cubes:
         """All versions of a memory, oldest first; UnknownCubeError if there is none."""
         return self._store.versions(identity(cube_id), optional_space(space))
+
+    def diff(self, first: datetime | str, second: datetime | str | None = None, *, space: str = DEFAULT_SPACE) -> Diff:
+        """What changed in a space between two times, as the store knew it; up to now if one time is given."""
+        from remanence.lifecycle import diff
+
+        return diff(self._rooms, self._gate, first, second, space)
+
+    def rollback(self, to: datetime | str, *, space: str = DEFAULT_SPACE) -> RolledBack:
+        """Let a space say again what it said at a time. Nothing is rewritten: what came later is put away, what was corrected
+        since gets a new version with the old text. What was forgotten stays forgotten, and what is frozen stays as it is.
+
+        Raises
+        ------
+        InputError
+            The time is none, or lies ahead.
+        UnknownSpaceError
+            Nothing was ever written to this space.
+        """
+        from remanence.lifecycle import rollback
+
+        return rollback(self._rooms, self._gate, to, space)
 
     def list(
         self, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None, session: str | None = None,

@@ -24,7 +24,8 @@ from remanence.errors import UnreadableFileError
 from remanence.language.keys import derive, embedded_parts
 from remanence.reading import derived_anew
 from remanence.settings import Settings
-from remanence.store.protocol import Reading, Store
+from remanence.store.parts import Reading
+from remanence.store.protocol import Store
 from remanence.write.disk import new_file
 from remanence.write.pipeline import Marks, Progress, keys_for
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from remanence.cubes import Cost, Extraction, MemCube
 from remanence.errors import RemanenceError
 from remanence.language.keys import derive_reading, embedded_parts
-from remanence.store.protocol import Reading, Store
+from remanence.store.parts import Reading
+from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from remanence.arguments import optional_space
-from remanence.background import Background
+from remanence.background import Background, Rounds
 from remanence.cubes import DEFAULT_SPACE
 from remanence.errors import NoModelError, UnknownSpaceError
 from remanence.governance.admitted import admitted_profile, admitted_settings
@@ -50,6 +50,10 @@ class Rooms:
             )
         self.background = Background(self._read_on)
         """Reads what was written, if the settings say so."""
+        self.care = Rounds(self._take_care, settings.care_every)
+        """Does what falls due."""
+        if store.lifecycle.is_due_ever():
+            self.care.begin()
 
     @property
     def has_own_profile(self) -> bool:
@@ -122,11 +126,28 @@ class Rooms:
         """Something is durable that nobody has read yet."""
         if self.settings.background != "off":
             self.background.wake()
+        if not self.care.going and self.store.lifecycle.is_due_ever():
+            self.care.begin()
+
+    def note_uses(self) -> None:
+        """Write down how often memories were recalled."""
+        with self._opening:
+            counts, self.used = self.used, Counter()
+        if counts:
+            self.store.lifecycle.used(counts, self.store.clock())
 
     def close(self) -> None:
-        """Stop reading and release the file."""
+        """Stop reading, note what was used, and release the file."""
         self.background.stop()
+        self.care.stop()
+        if self.used:
+            self.note_uses()
         self.store.close()
+
+    def _take_care(self) -> None:
+        from remanence.lifecycle import care
+
+        care(self)
 
     def _read_on(self, stop: Callable[[], bool]) -> bool:
         """See `background.Work`."""

@@ -55,6 +55,8 @@ class Settings:
     """Price of a million tokens of prompts, in any currency; only for `Cost.price` and budgets."""
     model_price_out: float = 0.0
     """Price of a million tokens of answers, in the same currency."""
+    care_every: float = 60.0
+    """Seconds between two rounds of care, in a thread of its own: expiry, fading. 0 for none: call `memory.lifecycle.care()`."""
     signing_key: Path = Path("~/.config/remanence/signing.pem")
     """The Ed25519 key that signs checkpoints of the journal and receipts; made when it is first needed. Keep a copy."""
     quarantine: Switch = "on"
@@ -86,14 +88,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every field once, here, so that nothing else has to."""
-        for name, allowed in _CHOICES:
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
+        self._check_choices()
         for name in _COUNTS:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", "Use a whole number of at least 1.")
-        if not isinstance(self.busy_timeout, int | float) or self.busy_timeout < 0:
-            raise InputError(f"busy_timeout is {self.busy_timeout!r}.", "Use seconds, 0 or more.")
+        for name in ("busy_timeout", "care_every"):
+            if not _is_finite(getattr(self, name)) or getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", "Use seconds, 0 or more.")
         if not _is_finite(self.model_timeout) or self.model_timeout <= 0:
             raise InputError(f"model_timeout is {self.model_timeout!r}.", "Use seconds, more than 0.")
         for name in ("model_price_in", "model_price_out"):
@@ -102,6 +103,11 @@ class Settings:
         _check_tiers(self.corroborate)
         for name in ("models_dir", "signing_key"):
             object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
+
+    def _check_choices(self) -> None:
+        for name, allowed in _CHOICES:
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", f"Use one of: {', '.join(allowed)}.")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

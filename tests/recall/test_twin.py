@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remanence import Memory, reading
-from remanence.cubes import Extraction, Fact, Kind
+from remanence.cubes import Extraction, Fact, Kind, State
+from remanence.errors import TransitionError
+from remanence.policies import Clearance
 from remanence.recall import naive
 from remanence.recall.dense import dense
 from remanence.recall.lexical import bm25f
@@ -50,6 +53,9 @@ messages = st.fixed_dictionaries(
         "kind": st.sampled_from([Kind.FACT, Kind.EVENT]),
         "source": st.sampled_from(["file:a.md", "file:b.md", "web"]),
         "meta": st.fixed_dictionaries({}, optional={"a": st.integers(0, 1), "b": st.sampled_from(["x", None, True])}),
+        "valid_to": st.integers(701, 1400).map(lambda days: START + timedelta(days=days)),
+        "sensitivity": st.sampled_from(["health", "pay"]),
+        "access": st.sampled_from([["p"], ["p", "q"], ["q"]]),
     },
 )
 places = st.fixed_dictionaries(
@@ -63,7 +69,8 @@ filters = st.fixed_dictionaries(
     optional={
         "user": st.sampled_from("uv"), "agent": st.sampled_from("gh"), "session": st.sampled_from(["s", "t"]),
         "k": st.sampled_from([1, 3, 100]), "kinds": st.sampled_from([["message"], ["document", "fact"], []]),
-        "since": moments, "until": moments, "as_of": moments,
+        "since": moments, "until": moments, "as_of": moments, "known_at": st.integers(0, 99),
+        "clearance": st.builds(Clearance, st.sampled_from("pq"), st.sampled_from([frozenset(), frozenset({"health"})])),
         "meta": st.sampled_from([{"a": 1}, {"a": True}, {"a": 0.0, "b": "x"}, {"b": None}, {"b": True}]),
     },
 )  # fmt: skip
@@ -77,13 +84,27 @@ extractions = st.builds(
     st.lists(some_words, max_size=2).map(tuple), maybe(named),
 )  # fmt: skip
 readings = st.tuples(st.just("read"), st.lists(maybe(extractions), min_size=1, max_size=4))
-steps = st.lists(st.one_of(adds, asks, corrections, erasures, readings, adds, asks), max_size=8)
+moves = st.tuples(
+    st.just("move"), st.integers(0, 99), st.sampled_from(["archive", "expire", "restore", "freeze", "unfreeze"])
+)
+governed = st.fixed_dictionaries(
+    {}, optional={"sensitivity": st.just("pay"), "access": st.just(["q"]), "expires_at": st.sampled_from(["2020-01-01", "2999-01-01"])},
+)  # fmt: skip
+governing = st.tuples(st.just("govern"), st.integers(0, 99), governed)
+rollbacks = st.tuples(st.just("rollback"), st.integers(0, 99))
+steps = st.lists(
+    st.one_of(adds, asks, corrections, erasures, readings, moves, governing, rollbacks, moves, adds, asks), max_size=8
+)
 
 
 def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
     match step:
         case ("ask", question, asked):
-            agree(memory, question, **asked)
+            agree(memory, question, **_known(memory, asked))
+        case ("rollback", place):
+            memory.rollback(_times(memory)[place % len(_times(memory))])
+        case ("move" | "govern" as verb, place, how):
+            _move(memory, verb, place, how)
         case ("add", some, place, embedded):
             if not embedded:
                 memory._encoding.documents = lambda _: None  # as if there had been no embedder
@@ -96,11 +117,33 @@ def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
             embedded = any(keys.vector for _, keys in memory._store.everything("default"))
             reading.read(memory._store, extractor, memory._encoding.documents if embedded else lambda _: None)
         case (verb, *_):
-            ids = [cube.id for cube in memory.list(limit=1000)]
+            ids = [cube.id for cube in memory.list(limit=1000) if cube.state is State.ACTIVE]
             if ids and verb == "correct":
                 memory.correct(ids[step[1] % len(ids)], step[2], time=step[3])
             elif ids:
                 memory.forget(sorted({ids[place % len(ids)] for place in step[1]}))
+
+
+def _move(memory: Memory, verb: str, place: int, how: Any) -> None:
+    ids = [cube.id for cube, _ in memory._store.everything("default")]
+    with suppress(TransitionError):  # its state may not lead there
+        if ids and verb == "move":
+            getattr(memory.lifecycle, how)(ids[place % len(ids)])
+        elif ids:
+            memory.lifecycle.govern(ids[place % len(ids)], **how)
+
+
+def _known(memory: Memory, asked: dict[str, Any]) -> dict[str, Any]:
+    """The filters, with a time at which something happened in the store."""
+    if "known_at" not in asked:
+        return asked
+    return {**asked, "known_at": _times(memory)[asked["known_at"] % len(_times(memory))]}
+
+
+def _times(memory: Memory) -> list[datetime]:
+    cubes = [cube for cube, _ in memory._store.everything("default")]
+    found = {START, *(cube.recorded_at for cube in cubes), *(cube.superseded_at or START for cube in cubes)}
+    return sorted(found)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
@@ -140,6 +183,7 @@ def test_beyond_the_pool_both_searches_stay_exact(query, twin, view, some, betwe
         for step in between:
             if step[0] != "ask":
                 _take(memory, step, None)
+        asked = _known(memory, asked)
         expected = twin(memory, question, **asked)
         seen, wanted = view(memory), query(question, **asked)
         mask = select(seen, wanted, memory._store.matching("default", wanted.meta) if wanted.meta else None)

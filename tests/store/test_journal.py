@@ -10,7 +10,7 @@ from remanence.store.journal import Entry
 
 ENTRIES = 8
 BLOBS = ("commitment", "hash")
-DERIVED = {"readings", "lineage", "replies"}  # test_verification.py has a sample with some
+DERIVED = {"readings", "lineage", "replies", "events"}  # test_verification.py has a sample with some
 
 
 def test_the_untouched_sample_is_fine(tampered):
@@ -201,6 +201,7 @@ def test_a_damaged_row_is_reported_and_the_other_checks_go_on(tampered, statemen
         "version chains",
         "keys",
         "claims",
+        "policies",
         *DERIVED,
     }
 

@@ -93,7 +93,7 @@ def recall(args: Args) -> Answer:
     with opened(args) as memory:
         hits = memory.recall(
             said(args.question), **scoped(args), k=args.k, kinds=args.kind, since=args.since, until=args.until,
-            as_of=args.as_of, now=args.now, meta=meta_of(args.meta), explain=not args.no_explain,
+            as_of=args.as_of, known_at=args.known_at, now=args.now, meta=meta_of(args.meta), explain=not args.no_explain,
             route=args.route, current=args.current,
         )  # fmt: skip
     routed = None if hits.routed is None else asdict(hits.routed)
@@ -191,7 +191,7 @@ def ask(args: Args) -> Answer:
     found, written = cubes.Answer("", abstained=True), ""
     with opened(args) as memory:
         pieces = memory.ask_stream(
-            said(args.question), method=args.method, k=args.k, budget=args.budget, **scoped(args), as_of=args.as_of, now=args.now
+            said(args.question), method=args.method, k=args.k, budget=args.budget, **scoped(args), as_of=args.as_of, known_at=args.known_at, now=args.now
         )  # fmt: skip
         try:
             for piece in pieces:
@@ -210,8 +210,9 @@ def ask(args: Args) -> Answer:
 
 
 def _answer(found: cubes.Answer) -> dict[str, Any]:
-    data = asdict(replace(found, used=()))
-    return {**data, "used": [hit.cube.to_json() for hit in found.used]}
+    data = asdict(replace(found, used=(), standing=()))
+    standing = [cube.to_json() for cube in found.standing]
+    return {**data, "used": [hit.cube.to_json() for hit in found.used], "standing": standing}
 
 
 def extract(args: Args) -> Answer:

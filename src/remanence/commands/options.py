@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--meta": {"metavar": "KEY=VALUE", "action": "append", "default": [], "help": "your own data; may be repeated"},
     "--key": {"metavar": "IDEMPOTENCY_KEY", "help": "makes a repetition of the same call harmless"},
     "-k": {"type": int, "default": 5, "metavar": "N", "help": "how many hits (5)"},
+    "--known-at": {"metavar": "TIME", "help": "what the store knew then"},
     "--as-of": {"metavar": "TIME", "help": "the memory as the world stood then"},
     "--now": {"metavar": "TIME", "help": 'what "last week" counts from'},
     "--since": {"metavar": "TIME", "help": "said at this time or later"},
@@ -75,11 +76,11 @@ COMMANDS: dict[str, Command] = {
         f"paths --skip-unreadable {_SCOPE}"),
     "recall": Command(
         basic.recall, "Find the memories that answer a question.", 'remanence recall "Where is the office?"',
-        f"question -k --as-of --now --since --until --route --current --kind --meta --no-explain {_SCOPE}",
+        f"question -k --as-of --known-at --now --since --until --route --current --kind --meta --no-explain {_SCOPE}",
     ),
     "ask": Command(
         basic.ask, "Answer a question from memory, with citations, or say that it cannot.", 'remanence ask "Where is the office?"',
-        f"question -k10 --method --budget --as-of --now {_SCOPE}",
+        f"question -k10 --method --budget --as-of --known-at --now {_SCOPE}",
     ),
     "get": Command(basic.get, "Show one memory in full.", "remanence get ID", "id --space"),
     "list": Command(

@@ -39,17 +39,11 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "role": np.int32, "kind": np.uint8, "flags": np.uint8, "alive": np.bool_, "embedded": np.bool_, "dated": np.bool_, "read": np.bool_, "derived": np.bool_,
     "observed": np.float64, "since": np.float64, "until": np.float64,
     "recorded": np.float64, "superseded": np.float64, "given": np.float64, "hidden": np.bool_, "ward": np.int32,
+    "expires": np.float64,
     "previous": np.int32, "next": np.int32, "length": np.int32,
 }  # fmt: skip
-_CHANGING = (
-    "previous",
-    "next",
-    "until",
-    "superseded",
-    "hidden",
-    "ward",
-    "alive",
-)  # columns that change behind the end: a view has its own
+# Columns that change behind the end: a view has its own.
+_CHANGING = ("previous", "next", "until", "superseded", "hidden", "ward", "expires", "alive")
 _WINDOWS: dict[str, type[np.generic]] = {"window_slot": np.int32, "window_lo": np.float64, "window_hi": np.float64}
 
 
@@ -166,7 +160,7 @@ class SpaceIndex:
             "recorded": [_seconds(text) for text in row["recorded_at"]],
             "superseded": [_ends(text) for text in row["superseded_at"]],
             "given": [_ends(text) for text in row["given_to"]], "hidden": [bool(hidden) for hidden in row["hidden"]],
-            "ward": [self._ward(one) for one in batch],
+            "ward": [self._ward(one) for one in batch], "expires": [_ends(text) for text in row["expires_at"]],
             "previous": np.full(len(batch), NOBODY), "next": np.full(len(batch), NOBODY),
             "length": [sum(terms[4::5]) for terms in row["terms"]],
         }  # fmt: skip
@@ -199,6 +193,7 @@ class SpaceIndex:
                 self._threads.unlink(self._look(), slot)
         elif op == "govern":
             self._columns["ward"].view()[slot] = self._ward(row)
+            self._columns["expires"].view()[slot] = _ends(row.expires_at)
         elif self._columns["read"].view()[slot]:
             self._again = True  # what was read before cannot be taken out
         else:

@@ -23,7 +23,7 @@ from remanence.language.topics import Topics
 from remanence.recall import naive_graph, naive_time
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
-from remanence.store.protocol import Reading
+from remanence.store.parts import Reading
 
 _DAY, _VAGUE = 86400.0, 62 * 86400.0  # a stored date longer than that says little
 _ROLES = frozenset({"user", "assistant", "system", "tool", "document"})  # not names

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from remanence.language import entities, tokens
 from remanence.language.topics import normalised
 from remanence.recall.profile import Profile
-from remanence.store.protocol import Reading
+from remanence.store.parts import Reading
 
 _COUNT, _READ = 0x3F, 0x40  # of a mark: how often, and whether a model found it
 _WORD = re.compile(r"[^\W_][\w'’-]*")

@@ -27,6 +27,8 @@ def holding(cubes: Iterable[MemCube], query: Query) -> set[tuple[str, int]]:
 def _holds(cube: MemCube, versions: Sequence[MemCube], query: Query) -> bool:
     if query.known_at is not None:
         return _held(cube, versions, query, posix(query.known_at))
+    if _seconds(cube.policy.expires_at) <= posix(query.today):
+        return False
     if query.as_of is None:
         is_open = cube.superseded_at is None
         return is_open and (not query.current or _seconds(cube.valid_to) > posix(query.now))

@@ -24,6 +24,8 @@ class Query:
     as_of: datetime | None = None
     known_at: datetime | None = None
     """Ask what the store knew at that time."""
+    today: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """What the store's clock says: what has expired by then is not shown, whatever `now` is."""
     clearance: Clearance | None = None
     """What the caller may see; None: everything."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -17,6 +17,8 @@ from remanence.recall.view import NOBODY, Mask, View
 def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     """True for the slots in scope, shape (len(view),). `meta_seqs` are the versions whose `meta` matches, if that was asked."""
     mask = _held(view, query)
+    if query.known_at is None:
+        mask &= view.expires > posix(query.today)
     if query.clearance is not None and view.wards:
         open_to = [code for code, ward in view.wards.items() if query.clearance.admits(*ward)]
         mask &= (view.ward == NOBODY) | np.isin(view.ward, open_to)

@@ -23,9 +23,13 @@ class Threads:
         threaded = slots.thread[first:] != NOBODY
         for offset in np.flatnonzero(corrections | (current & threaded)).tolist():
             slot = first + offset
-            if not current[offset]:
+            if not current[offset] and slot + 1 < len(slots) and slots.root[slot + 1] == slots.root[slot]:
                 continue  # its successor is here too, and closes whatever was before both
             replaced = _retire(slots, slot) if corrections[offset] else NOBODY
+            if not current[offset]:  # it was put away already
+                if replaced != NOBODY:
+                    self.unlink(slots, replaced)
+                continue
             if not threaded[offset]:
                 continue
             if replaced == NOBODY:
@@ -63,7 +67,7 @@ def _retire(slots: View, slot: int) -> int:
     versions = np.flatnonzero(slots.root[: slot + 1] == slots.root[slot]).tolist()
     replaced = next((one for one in versions[:-1] if slots.superseded[one] == np.inf), NOBODY)
     if replaced != NOBODY:
-        slots.superseded[replaced] = slots.recorded[slot]
+        slots.superseded[replaced] = slots.recorded[versions[versions.index(replaced) + 1]]
     ends = np.inf
     for one, successor in reversed(list(pairwise(versions))):  # a correction may reach back behind several versions
         ends = min(ends, float(slots.since[successor]))

@@ -72,6 +72,8 @@ class View:
     given: Times
     """The end of validity as it was told, inf where none was."""
     hidden: NDArray[np.bool_]
+    expires: Times
+    """From when on the slot is not shown any more."""
     ward: Codes
     """Who may see the slot, a key of `wards`; NOBODY where everyone may."""
     previous: Codes

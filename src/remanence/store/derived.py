@@ -14,7 +14,7 @@ from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
-from remanence.store.protocol import Reading
+from remanence.store.parts import Reading
 
 MOST_REPLIES = 10_000
 """Cached answers of one space that are kept, the newest."""

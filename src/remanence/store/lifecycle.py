@@ -19,8 +19,8 @@ from remanence.errors import FrozenError, TransitionError
 from remanence.policies import Clock, Policy
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
-from remanence.store.derived import content_of, retire, retire_children
-from remanence.store.protocol import Event, Transition
+from remanence.store.derived import content_of
+from remanence.store.parts import Event, Transition
 
 ALLOWED: Mapping[State, frozenset[State]] = MappingProxyType(
     {
@@ -54,7 +54,7 @@ class Lifecycle:
             now = self._clock()
             if not all(_is_current(connection, *version) for version in product.made_of):
                 return None
-            last = _last(connection, parents[0], product.cube.scope.space)
+            last = last_of(connection, parents[0], product.cube.scope.space)
             rows.insert(connection, product, last.space, None, "add")
             for parent in parents:
                 move(connection, Transition(parent, State.MERGED, reason, by), now, product.cube.id)
@@ -62,7 +62,7 @@ class Lifecycle:
 
     def govern(self, cube_id: str, policy: Policy, space: str | None = None) -> MemCube:
         with self._connections.write() as connection:
-            last = _last(connection, cube_id, space)
+            last = last_of(connection, cube_id, space)
             if last.cube.state is State.FROZEN:
                 raise frozen(cube_id)
             for seq, root, number, salt, *own in connection.execute(
@@ -76,7 +76,7 @@ class Lifecycle:
 
     def events(self, cube_id: str, space: str | None = None) -> list[Event]:
         with self._connections.read() as connection:
-            _last(connection, cube_id, space)
+            last_of(connection, cube_id, space)
             found = connection.execute(
                 "SELECT e.at, e.id, c.version, e.was, e.became, e.reason, e.by FROM events e JOIN cubes c ON c.seq = e.seq "
                 "WHERE e.id = ? ORDER BY e.entry",
@@ -104,6 +104,14 @@ class Lifecycle:
                 (now.isoformat(), limit),
             ).fetchall()
         return [cube_id for (cube_id,) in found]
+
+    def is_due_ever(self) -> bool:
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM cubes WHERE expires_at IS NOT NULL AND superseded_at IS NULL) "
+                "OR EXISTS (SELECT 1 FROM cubes WHERE half_life IS NOT NULL AND superseded_at IS NULL)"
+            ).fetchone()
+        return bool(row[0])
 
     def fading(self) -> list[tuple[str, float, float, datetime, int]]:
         with self._connections.read() as connection:
@@ -140,7 +148,7 @@ def move(connection: sqlite3.Connection, wish: Transition, now: datetime, spare:
     FrozenError, TransitionError
         The state it is in does not lead there.
     """
-    last = _last(connection, wish.cube_id, wish.space)
+    last = last_of(connection, wish.cube_id, wish.space)
     was = last.cube.state
     if was is State.FROZEN and wish.to is not State.ACTIVE:
         raise frozen(wish.cube_id)
@@ -181,7 +189,7 @@ class Last(NamedTuple):
     cube: MemCube
 
 
-def _last(connection: sqlite3.Connection, cube_id: str, space: str | None) -> Last:
+def last_of(connection: sqlite3.Connection, cube_id: str, space: str | None) -> Last:
     row = connection.execute(
         f"SELECT c.seq, c.root, c.space, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?) "
         "ORDER BY c.version DESC LIMIT 1",
@@ -189,7 +197,8 @@ def _last(connection: sqlite3.Connection, cube_id: str, space: str | None) -> La
     ).fetchone()
     if row is None:
         raise rows.unknown(cube_id)
-    return Last(*row[:4], rows.cube_of(row[4:]))
+    seq, root, number, salt, *own = row
+    return Last(seq, root, number, salt, rows.cube_of(tuple(own)))
 
 
 def _is_current(connection: sqlite3.Connection, cube_id: str, version: int) -> bool:
@@ -213,7 +222,7 @@ def _put_away(
     ).fetchall():
         _put_away(
             connection,
-            _last(connection, child, None),
+            last_of(connection, child, None),
             Transition(child, State.ARCHIVED, f"its source {wish.cube_id} was put away", wish.by),
             now,
             None,
@@ -223,29 +232,34 @@ def _put_away(
 
 def _bring_back(connection: sqlite3.Connection, last: Last, wish: Transition, now: datetime) -> MemCube:
     """Write the same text again as the next version, and undo the merge that the memory had gone into."""
-    policy = last.cube.policy
-    if policy.expires_at is not None and policy.expires_at <= now:
-        policy = replace(policy, expires_at=None)
-    cube = replace(
-        last.cube, version=last.cube.version + 1, recorded_at=now, superseded_at=None, state=State.ACTIVE, hidden=False,
-        policy=policy, valid_to=last.cube.given_to,
-    )  # fmt: skip
-    keys = Keys(*connection.execute(f"SELECT {rows.KEYS} FROM keys k WHERE k.seq = ?", (last.seq,)).fetchone())
-    seq = rows.insert(connection, Draft(cube, keys, None), last.space, last.root, "restore")
-    [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,))
-    copy_reading(connection, last, (last.space, last.root, seq), cube, salt)
-    record(connection, Last(seq, last.root, last.space, salt, replace(cube, state=last.cube.state)), wish, now)
+    cube = say_again(connection, last, last, wish, now)
     if last.cube.state is State.MERGED:
         _undo_merge(connection, wish, now)
     return cube
 
 
-def copy_reading(
-    connection: sqlite3.Connection, last: Last, place: tuple[int, int, int], cube: MemCube, salt: bytes
+def say_again(connection: sqlite3.Connection, last: Last, what: Last, wish: Transition, now: datetime) -> MemCube:
+    """Write what an earlier version says as the next one, with its keys and what was read out of it. `last` is closed already."""
+    policy = last.cube.policy
+    if policy.expires_at is not None and policy.expires_at <= now:
+        policy = replace(policy, expires_at=None)
+    cube = replace(
+        what.cube, version=last.cube.version + 1, recorded_at=now, superseded_at=None, state=State.ACTIVE, hidden=False,
+        policy=policy, valid_to=what.cube.given_to,
+    )  # fmt: skip
+    keys = Keys(*connection.execute(f"SELECT {rows.KEYS} FROM keys k WHERE k.seq = ?", (what.seq,)).fetchone())
+    seq = rows.insert(connection, Draft(cube, keys, None), last.space, last.root, "restore")
+    [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,))
+    _copy_reading(connection, what, (last.space, last.root, seq), cube, salt)
+    record(connection, Last(seq, last.root, last.space, salt, cube), wish, now, last.cube.state)
+    return cube
+
+
+def _copy_reading(
+    connection: sqlite3.Connection, what: Last, place: tuple[int, int, int], cube: MemCube, salt: bytes
 ) -> None:
-    """Take what was read out of a version over to one that says the same again."""
     row = connection.execute(
-        "SELECT extractor, content, mentions, links, terms, vectors, at FROM extractions WHERE seq = ?", (last.seq,)
+        "SELECT extractor, content, mentions, links, terms, vectors, at FROM extractions WHERE seq = ?", (what.seq,)
     ).fetchone()
     if row is None:
         return
@@ -279,52 +293,18 @@ def bring_back_parents(connection: sqlite3.Connection, product: str, wish: Trans
         (product,),
     ).fetchall()
     for (parent,) in parents:
-        _bring_back(connection, _last(connection, parent, None), wish._replace(cube_id=parent), now)
+        _bring_back(connection, last_of(connection, parent, None), wish._replace(cube_id=parent), now)
     return [parent for (parent,) in parents]
 
 
-def end(connection: sqlite3.Connection, place: tuple[int, int, int], there: MemCube | None, cube: MemCube) -> None:
-    """After an import wrote a version, or found it `there`: close what it says is closed, and retire what was made from its memory.
-
-    Nobody knows yet whether a later version of a closed one follows. For one that was made from others the journal says
-    when it ended in any case, as after a correction of them. A state is taken over with an event of its own.
-    """
-    if there is None and cube.version > 1:
-        retire_children(connection, cube)
-    if cube.hidden or cube.state is State.FROZEN:
-        if there is None or there.state is not cube.state:
-            _settle(connection, place, cube)
-        return
-    if cube.superseded_at is None:
-        return
-    if cube.provenance.derived_from:
-        if there is None or (there.valid_to, there.superseded_at) != (cube.valid_to, cube.superseded_at):
-            retire(connection, place, cube)
-    elif there is not None and there.superseded_at is None:
-        rows.close(connection, place[2], cube.valid_to, cube.superseded_at)
-
-
-def _settle(connection: sqlite3.Connection, place: tuple[int, int, int], cube: MemCube) -> None:
-    at = cube.superseded_at or cube.recorded_at
-    connection.execute(
-        "UPDATE cubes SET state = ?, hidden = ?, superseded_at = ? WHERE seq = ?",
-        (cube.state.value, cube.hidden, cube.superseded_at and at.isoformat(), place[2]),
-    )
-    [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (place[2],))
-    record(
-        connection,
-        Last(place[2], place[1], place[0], salt, cube),
-        Transition(cube.id, cube.state, "imported", "import"),
-        at,
-    )
-
-
-def record(connection: sqlite3.Connection, last: Last, wish: Transition, now: datetime) -> None:
-    """Write the event and the journal entry that commits to it."""
+def record(
+    connection: sqlite3.Connection, last: Last, wish: Transition, now: datetime, was: State | None = None
+) -> None:
+    """Write the event and the journal entry that commits to it. `was` is the state before, where the cube does not say it."""
     at = now.isoformat()
     commitment = journal.commit_to_event(at, wish.to.value, wish.reason, wish.by, last.salt)
     entry = journal.append(connection, "state", (last.space, last.root, last.seq), last.cube, commitment)
     connection.execute(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (entry, at, last.cube.id, last.seq, last.cube.state.value, wish.to.value, wish.reason, wish.by),
+        (entry, at, last.cube.id, last.seq, (was or last.cube.state).value, wish.to.value, wish.reason, wish.by),
     )

@@ -29,7 +29,7 @@ INDEX = (
     "c.observed_at, c.valid_from, c.valid_to, "
     + KEYS
     + ", c.derived_from <> '[]' AND c.method <> 'shared' AND c.method NOT LIKE 'merged/%', "
-    "x.mentions, x.links, x.terms, x.vectors, c.recorded_at, c.superseded_at, c.given_to, c.hidden, c.sensitivity, c.access"
+    "x.mentions, x.links, x.terms, x.vectors, c.recorded_at, c.superseded_at, c.given_to, c.hidden, c.sensitivity, c.access, c.expires_at"
 )
 """The columns of `IndexRow`, for `FROM cubes c` and `INDEXED`."""
 INDEXED = "JOIN keys k ON k.seq = c.seq LEFT JOIN extractions x ON x.seq = c.seq"

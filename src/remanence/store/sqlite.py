@@ -23,8 +23,10 @@ from remanence.store import claimed, rows
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
-from remanence.store.lifecycle import Lifecycle, end, frozen, hold
+from remanence.store.imported import imported
+from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.timeline import Timeline
 from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
@@ -41,6 +43,7 @@ class SQLiteStore:
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
         self.trusted = Trusted(self._connections, clock)
+        self.timeline = Timeline(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -127,35 +130,10 @@ class SQLiteStore:
 
     def restore(self, drafts: Sequence[Draft]) -> int:
         with self._connections.write() as connection:
-            return sum(self._restored(connection, draft) for draft in drafts)
-
-    def _restored(self, connection: sqlite3.Connection, draft: Draft) -> bool:
-        """Write one imported version. A version that is there already may only be closed by it."""
-        cube = draft.cube
-        row = connection.execute(
-            f"SELECT c.space, c.root, c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND c.version = ?",
-            (cube.id, cube.version),
-        ).fetchone()
-        if row is None:
-            space = self._space_for_writing(connection, cube.scope.space)
-            first = connection.execute("SELECT root, max(version) FROM cubes WHERE id = ?", (cube.id,)).fetchone()
-            root = first[0]
-            if cube.version != (first[1] or 0) + 1:
-                raise InputError(
-                    f"Version {(first[1] or 0) + 1} of cube {cube.id} is missing before {cube.version}.",
-                    "Import the whole export.",
-                )
-            seq = rows.insert(connection, draft, space, root, "correct" if root else "add")
-            end(connection, (space, root or seq, seq), None, cube)
-            return True
-        there = rows.cube_of(row[3:])
-        if there.sealed_bytes() != cube.sealed_bytes():
-            raise InputError(
-                f"Version {cube.version} of cube {cube.id} is in the store with other content.",
-                "Import into a new file, or forget that cube first.",
+            return sum(
+                imported(connection, draft, self._space_for_writing(connection, draft.cube.scope.space))
+                for draft in drafts
             )
-        end(connection, row[:3], there, cube)
-        return False
 
     def rekey(self, keys: Mapping[int, Keys]) -> None:
         with self._connections.write() as connection:

@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from remanence.cubes import State
-from remanence.drafts import Draft, Keys
 from remanence.policies import Clock
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
-from remanence.store.lifecycle import Last, copy_reading, move, record
+from remanence.store.lifecycle import Last, move, say_again
 from remanence.store.protocol import Transition
 
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
@@ -308,16 +307,8 @@ def _reinstate(connection: sqlite3.Connection, old: Last, wish: Transition, now:
     """Write an earlier version again as the next one of a memory that was just put away. It holds from when it was replaced."""
     last = _versions(connection, old.cube.id)[-1]
     begins = old.cube.valid_from if old.cube.hidden or old.cube.valid_to is None else old.cube.valid_to
-    cube = replace(
-        old.cube, version=last.cube.version + 1, recorded_at=now, superseded_at=None, state=State.ACTIVE, hidden=False,
-        policy=last.cube.policy, valid_from=begins, valid_to=old.cube.given_to,
-    )  # fmt: skip
-    keys = Keys(*connection.execute(f"SELECT {rows.KEYS} FROM keys k WHERE k.seq = ?", (old.seq,)).fetchone())
-    seq = rows.insert(connection, Draft(cube, keys, None), last.space, last.root, "restore")
-    [(salt,)] = connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,))
-    copy_reading(connection, old, (last.space, last.root, seq), cube, salt)
-    was = replace(cube, state=last.cube.state)
-    record(connection, Last(seq, last.root, last.space, salt, was), wish._replace(to=State.ACTIVE), now)
+    what = old._replace(cube=replace(old.cube, valid_from=begins))
+    say_again(connection, last, what, wish._replace(to=State.ACTIVE), now)
 
 
 def _noted(connection: sqlite3.Connection, space: int, source: str, said: Mapping[str, str]) -> None:
