@@ -111,7 +111,7 @@ def replayed(memory: Memory, attack: texts.Attack, mode: str, said: list[str]) -
     """The loop: a fact that was wrong, an answer in the model's own words, a correction, and the answer as a message."""
     [cube_id] = memory.add(message({"content": attack.target.lie, "name": "Host", "time": "2024-10-01"}, mode))
     own = attack.entries[0]["content"]
-    said[0] = json.dumps({"unanswerable": False, "sentences": [{"text": own, "cites": [1, 2, 3, 4, 5]}]})
+    said[0] = json.dumps({"unanswerable": False, "sentences": [{"text": own, "cites": list(range(1, 31))}]})
     memory.ask(attack.question, method="plain")
     memory.correct(cube_id, attack.target.fact, time="2024-10-15")
     return message(attack.entries[0], mode)
@@ -129,7 +129,9 @@ def benign(base: Path, mode: str, embedder: str, held: int) -> dict:
     return {"mode": mode, "held": held, "memories": versions, "right": dict(right), "questions": dict(total)}
 
 
-def run(attacks: int, base_size: int, embedder: str, kinds: tuple[str, ...] = texts.KINDS, modes: tuple[str, ...] = MODES) -> dict:
+def run(
+    attacks: int, base_size: int, embedder: str, kinds: tuple[str, ...] = texts.KINDS, modes: tuple[str, ...] = MODES
+) -> dict:
     """Everything; `rows` of attacks and `benign` by mode."""
     rows: list[Row] = []
     costs = []

@@ -126,7 +126,9 @@ class Admission:
         if trial.status == "promoted" and not trial.restore.get("unfinished"):
             raise AdmissionError(f"The trial {trial.id} is live already.", "See: remanence admission show ID")
         if trial.reasons and not force:
-            raise AdmissionError(f"The trial {trial.id} was rejected: {'; '.join(trial.reasons)}.", "Try another change.")
+            raise AdmissionError(
+                f"The trial {trial.id} was rejected: {'; '.join(trial.reasons)}.", "Try another change."
+            )
         if trial.status != "promoted":
             notes = notes_of(self._rooms, trial.change, trial.space)
             before = {name: self._rooms.store.note(name) for name in notes}
@@ -148,7 +150,9 @@ class Admission:
         """
         trial = self.show(trial_id)
         if trial.status != "promoted":
-            raise AdmissionError(f"The trial {trial.id} is not live: it is {trial.status}.", "See: remanence admission list")
+            raise AdmissionError(
+                f"The trial {trial.id} is not live: it is {trial.status}.", "See: remanence admission list"
+            )
         if any(self._rooms.store.note(name) != value for name, value in trial.restore["set"].items()):
             raise AdmissionError("A later change took its place.", "Roll that one back first.")
         trial = self._step(replace(trial, status="rolled back"), "rolled back", {"reason": reason})
@@ -234,7 +238,9 @@ def _labelled(row: Labelled | Mapping[str, Any]) -> Labelled:
         if isinstance(question, str) and not isinstance(gold, str) and all(isinstance(one, str) for one in gold):
             return Labelled(question, frozenset(gold))
     except (KeyError, TypeError) as error:
-        raise InputError(f"{row!r} is no probe: {error}.", 'Pass {"question": "…", "gold": ["id of a memory", …]}.') from error
+        raise InputError(
+            f"{row!r} is no probe: {error}.", 'Pass {"question": "…", "gold": ["id of a memory", …]}.'
+        ) from error
     raise InputError(f"{row!r} is no probe.", 'Pass {"question": "…", "gold": ["id of a memory", …]}.')
 
 
@@ -274,7 +280,9 @@ def _look(rooms: Rooms, asked: _Asked, space: str) -> Look:
     now: datetime = rooms.store.clock()
 
     def recall(question: str, *, k: int = DEPTH, **where: Any) -> Hits:
-        filters = {name: value for name, value in where.items() if name in {"kinds", "current", "route"} and value is not None}
+        filters = {
+            name: value for name, value in where.items() if name in {"kinds", "current", "route"} and value is not None
+        }
         query = query_of(question, space, {**asked.filters, **filters}, k, now)
         return rooms.recall(query, rooms.encoding.question)
 
@@ -292,4 +300,3 @@ def _look(rooms: Rooms, asked: _Asked, space: str) -> Look:
     cited = len({citation.sentence for citation in found.citations})
     sentences = 0 if found.abstained else max(len(sentence_spans(found.text)), cited)
     return replace(look, sentences=sentences, cited=cited, citations=len(found.citations), removed=found.removed)
-

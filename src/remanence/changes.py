@@ -21,7 +21,7 @@ from remanence.recall import gate
 from remanence.recall.profile import Profile
 from remanence.rooms import Rooms
 from remanence.settings import Settings
-from remanence.store.protocol import Transition
+from remanence.store.parts import Transition
 from remanence.write.extract import Extractor, ModelExtractor
 from remanence.write.openie import CachedExtractor
 
@@ -96,9 +96,15 @@ def _profile(rooms: Rooms, what: Mapping[str, Any], space: str) -> Notes:
     for name, value in what.items():
         if name not in known:
             raise InputError(f"A profile has no {name!r}.", f"Use some of: {', '.join(known)}.")
-        if isinstance(value, bool) or not isinstance(value, int | float) or (known[name] == "int" and not isinstance(value, int)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or (known[name] == "int" and not isinstance(value, int))
+        ):
             raise InputError(f"{name} is {value!r}.", f"It has to be a {known[name]}.")
-    whole = {name: value for name, value in asdict(replace(Profile(), **what)).items() if value != getattr(Profile(), name)}
+    whole = {
+        name: value for name, value in asdict(replace(Profile(), **what)).items() if value != getattr(Profile(), name)
+    }
     return {PROFILE: json.dumps(whole, sort_keys=True) if whole else None}
 
 
@@ -119,7 +125,9 @@ def _settings(rooms: Rooms, what: Mapping[str, Any], space: str) -> Notes:
     del space
     unknown = {*what} - {*SWITCHES}
     if unknown or not what:
-        raise InputError(f"There is no {min(unknown, default='setting')!r} to change.", f"Use some of: {', '.join(SWITCHES)}.")
+        raise InputError(
+            f"There is no {min(unknown, default='setting')!r} to change.", f"Use some of: {', '.join(SWITCHES)}."
+        )
     replace(rooms.settings, **what)  # checks the values
     given = rooms.given_settings
     before = json.loads(rooms.store.note(SETTINGS) or "{}")
@@ -188,5 +196,3 @@ def scratch(rooms: Rooms, path: str) -> Rooms:
     rooms.store.backup(target)
     quiet: Settings = replace(rooms.given_settings, background="off", record_questions="off", durability="normal")
     return Rooms(SQLiteStore(target, quiet, rooms.store.clock), quiet, None, rooms.given_model)
-
-

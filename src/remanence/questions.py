@@ -11,7 +11,7 @@ from remanence.cubes import Kind, Route, Scope
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from remanence.recall.query import Query
 
@@ -40,17 +40,18 @@ def query_of(question: str, space: str, filters: Mapping[str, Any], k: int, now:
     """The question again, as of now."""
     from remanence.recall.query import Query
 
-    times = {name: datetime.fromisoformat(filters[name]) for name in _TIMES if name in filters}
+    times = {name: datetime.fromisoformat(filters[name]) if name in filters else None for name in _TIMES}
     return Query(
         question=question, scope=Scope(space=space, **{name: filters.get(name) for name in ("user", "agent", "session")}), k=k,
         kinds=frozenset(map(Kind, filters["kinds"])) if "kinds" in filters else None, meta=filters.get("meta", {}),
         route=Route(filters["route"]) if "route" in filters else None, current=bool(filters.get("current")),
-        now=times.get("as_of") or times.get("known_at") or now, explain=False, **times,
+        since=times["since"], until=times["until"], as_of=times["as_of"], known_at=times["known_at"], today=now,
+        now=times["as_of"] or times["known_at"] or now, explain=False,
     )  # fmt: skip
 
 
 @contextmanager
-def unrecorded(quiet: threading.local) -> Iterator[None]:
+def unrecorded(quiet: threading.local) -> Generator[None]:
     """Within the block this thread's questions are a part of another one, and are not recorded."""
     quiet.depth = getattr(quiet, "depth", 0) + 1
     try:

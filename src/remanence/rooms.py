@@ -16,11 +16,11 @@ from remanence.settings import Settings
 from remanence.store.protocol import Store
 
 if TYPE_CHECKING:
+    from remanence.cubes import Hit
     from remanence.encoding import Encoding
     from remanence.governance.quarantine import Quarantine
     from remanence.models.language import LanguageModel
     from remanence.recall.pipeline import Recall
-    from remanence.cubes import Hit
     from remanence.recall.profile import Profile
     from remanence.recall.query import Query
 

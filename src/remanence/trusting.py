@@ -11,7 +11,7 @@ from remanence.governance.access import Gate, Operation
 from remanence.governance.screen import Suspicion, screen
 from remanence.policies import Trust
 from remanence.rooms import Rooms
-from remanence.store.protocol import Transition
+from remanence.store.parts import Transition
 from remanence.store.trusted import Revoked, RevokedSource
 from remanence.write.messages import name
 from remanence.write.messages import text as checked_text
@@ -83,7 +83,9 @@ class Trusting:
         named = _source(source)
         self._gate.check(Operation.TRUST, space)
         if all(one.source != named for one in self._rooms.store.trusted.revoked(space)):
-            raise InputError(f"The source {named!r} is not revoked in the space {space!r}.", "See: remanence trust sources")
+            raise InputError(
+                f"The source {named!r} is not revoked in the space {space!r}.", "See: remanence trust sources"
+            )
         return self._rooms.store.trusted.accept(space, named, self._gate.name)
 
     def sources(self, *, space: str = DEFAULT_SPACE) -> list[RevokedSource]:
@@ -104,7 +106,9 @@ class Trusting:
         where, _ = self._gate.locate(Operation.TRUST, one, space)
         last = self._rooms.store.get(one, where)
         if last.state is not State.GENERATED:
-            raise TransitionError(f"The memory {one} is {last.state.value}, not held.", "See: remanence trust quarantined")
+            raise TransitionError(
+                f"The memory {one} is {last.state.value}, not held.", "See: remanence trust quarantined"
+            )
         [moved] = self._rooms.store.lifecycle.change([Transition(one, to, why, self._gate.name, where)])
         if to is State.ACTIVE:
             self._rooms.wrote()

@@ -38,7 +38,9 @@ class Change:
     def __post_init__(self) -> None:
         """Refuse an unknown kind at once."""
         if self.kind not in get_args(ChangeKind):
-            raise InputError(f"A change of kind {self.kind!r} is unknown.", f"Use one of: {', '.join(get_args(ChangeKind))}.")
+            raise InputError(
+                f"A change of kind {self.kind!r} is unknown.", f"Use one of: {', '.join(get_args(ChangeKind))}."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
@@ -165,7 +167,9 @@ class Trial:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Trial:
         """The inverse of `to_json`; KeyError or TypeError where it is malformed."""
-        figures = {name: tuple(value) if isinstance(value, list) else value for name, value in data["figures"].items()}
+        figures: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data["figures"].items()
+        }
         return cls(
             id=data["id"], at=datetime.fromisoformat(data["at"]), space=data["space"], change=Change(**data["change"]),
             thresholds=Thresholds(**data["thresholds"]), figures=Figures(**figures), reasons=tuple(data["reasons"]),
@@ -211,7 +215,11 @@ def judge(figures: Figures, thresholds: Thresholds) -> tuple[str, ...]:
             least(name, after, getattr(thresholds, name))
             most(f"the fall of {name}", before - after, thresholds.max_drop)
             if thresholds.certain:
-                most(f"the fall of {name} that cannot be ruled out", -getattr(figures, f"{name}_low"), thresholds.max_drop)
+                most(
+                    f"the fall of {name} that cannot be ruled out",
+                    -getattr(figures, f"{name}_low"),
+                    thresholds.max_drop,
+                )
         least("citation coverage", figures.citation_coverage[1], thresholds.citation_coverage)
         most("the share of unsupported citations", figures.unsupported[1], thresholds.unsupported)
         most("the rise of abstentions", figures.abstained[1] - figures.abstained[0], thresholds.max_abstained)
@@ -257,7 +265,10 @@ def _recalls(probes: Sequence[Pair], depth: int) -> tuple[np.ndarray[Any, Any], 
     def found(look: Look, gold: frozenset[str]) -> float:
         return len(gold.intersection(look.ids[:depth])) / len(gold)
 
-    sides = [[found(side, pair.gold or frozenset()) for pair in probes for side in (getattr(pair, name),)] for name in ("before", "after")]
+    sides = [
+        [found(side, pair.gold or frozenset()) for pair in probes for side in (getattr(pair, name),)]
+        for name in ("before", "after")
+    ]
     return np.array(sides[0], np.float64), np.array(sides[1], np.float64)
 
 

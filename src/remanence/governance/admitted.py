@@ -30,10 +30,16 @@ def admitted_settings(store: Store, given: Settings) -> Settings:
     if text is None:
         return given
     try:
-        found = {name: new for name, (was, new) in json.loads(text).items() if name in SWITCHES and getattr(given, name) == was}
+        found = {
+            name: new
+            for name, (was, new) in json.loads(text).items()
+            if name in SWITCHES and getattr(given, name) == was
+        }
         return replace(given, **found)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreDamagedError(f"The admitted settings are malformed: {error}.", "Roll the change back, or restore a backup.") from error
+        raise StoreDamagedError(
+            f"The admitted settings are malformed: {error}.", "Roll the change back, or restore a backup."
+        ) from error
 
 
 def admitted_profile(store: Store) -> dict[str, float]:
@@ -41,4 +47,6 @@ def admitted_profile(store: Store) -> dict[str, float]:
     try:
         return dict(json.loads(store.note(PROFILE) or "{}"))
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreDamagedError(f"The admitted profile is malformed: {error}.", "Roll the change back, or restore a backup.") from error
+        raise StoreDamagedError(
+            f"The admitted profile is malformed: {error}.", "Roll the change back, or restore a backup."
+        ) from error

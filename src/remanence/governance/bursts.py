@@ -27,7 +27,7 @@ _SHINGLE = 3  # words
 _PHRASE = 5  # words of a phrase that is looked for
 _TELLING = 3  # words of it that are not stop words
 _SHARE = 0.2  # of the writer's texts that hold the phrase
-_FEW, _MANY = 6, 20  # texts that make a burst: in strict tiers, and where people and tools repeat themselves
+_FEW, _MANY = 6, 64  # texts that make a burst: in strict tiers, and where people and tools repeat themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class _Text:
     phrases: frozenset[int]
 
 
-def bursts(texts: Sequence[str], trust: Trust, recent: Sequence[str] = (), others: Sequence[str] = ()) -> dict[int, Suspicion]:
+def bursts(
+    texts: Sequence[str], trust: Trust, recent: Sequence[str] = (), others: Sequence[str] = ()
+) -> dict[int, Suspicion]:
     """Which of some new texts of one writer are part of a burst, by their place.
 
     `recent` are earlier texts of this writer, `others` are recent texts of everybody else: a phrase that others use is no
@@ -109,8 +111,7 @@ def _read(text: str) -> _Text:
     phrases = frozenset(
         _hash(plain[at : at + _PHRASE])
         for at in range(len(plain) - _PHRASE + 1)
-        if sum(telling[at : at + _PHRASE]) >= _TELLING
-        and 2 * sum(small[at : at + _PHRASE]) > _PHRASE
+        if sum(telling[at : at + _PHRASE]) >= _TELLING and 2 * sum(small[at : at + _PHRASE]) > _PHRASE
     )
     return _Text(shingles, phrases)
 

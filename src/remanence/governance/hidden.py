@@ -25,7 +25,9 @@ _WHOLE = 5  # letters of a word that is all look-alikes: shorter ones are often 
 _FOREIGN = re.compile("[\u0370-\u03ff\u0400-\u052f]")
 _LATIN = re.compile("[A-Za-z]")
 _LEET = str.maketrans("013457@$", "oieastas")
-_LEET_WORD = re.compile(r"\b(?=[a-z]{0,12}[013457@$])(?=[013457@$]{0,3}[a-z])[a-z013457@$]{4,14}(?![\w@$]|\.\w)", re.IGNORECASE)
+_LEET_WORD = re.compile(
+    r"\b(?=[a-z]{0,12}[013457@$])(?=[013457@$]{0,3}[a-z])[a-z013457@$]{4,14}(?![\w@$]|\.\w)", re.IGNORECASE
+)
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*]){5,200}\w(?!\w)")
 
 
@@ -35,17 +37,14 @@ def hidden(text: str, *, strict: bool) -> str | None:
         return "words spelled letter by letter"
     if text.isascii():
         return None
-    if _TAGS.search(_FLAG.sub("", text)):
-        return "tag characters, which nobody sees"
-    if _SELECTORS.search(text):
-        return "a run of variation selectors, which nobody sees"
-    if _RUN.search(text):
-        return "a run of characters of no width"
-    if _OVERRIDES.search(text) and (strict or not _RIGHT_TO_LEFT.search(text)):
-        return "an override of the direction of writing"
-    if strict and len(_IN_A_WORD.findall(text)) >= _SPLITS:
-        return "characters of no width inside words"
-    return None
+    found = (
+        ("tag characters, which nobody sees", _TAGS.search(_FLAG.sub("", text))),
+        ("a run of variation selectors, which nobody sees", _SELECTORS.search(text)),
+        ("a run of characters of no width", _RUN.search(text)),
+        ("an override of the direction of writing", _OVERRIDES.search(text) and (strict or not _RIGHT_TO_LEFT.search(text))),
+        ("characters of no width inside words", strict and len(_IN_A_WORD.findall(text)) >= _SPLITS),
+    )  # fmt: skip
+    return next((words for words, there in found if there), None)
 
 
 def imitated(text: str, *, strict: bool) -> str | None:

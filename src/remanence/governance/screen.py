@@ -87,9 +87,7 @@ def _short(found: str) -> str:
 
 _READABLE = frozenset({"rot13", "reversed"})  # any text has such a form: only what it says counts
 
-_MACHINE = (
-    r"(?:ai|a\.i\.|assistants?|agents?|llms?|language models?|chat ?bots?|bots?|gpt|copilot|system|models?|memory system)"
-)
+_MACHINE = r"(?:ai|a\.i\.|assistants?|agents?|llms?|language models?|chat ?bots?|bots?|gpt|copilot|system|models?|memory system)"
 _DATA = (
     r"(?:passwords?|credentials?|secrets?|(?:access |auth |api )?tokens?|api keys?|private keys?|chat (?:history|logs?)|conversations?"
     r"|transcripts?|memor(?:y|ies)|personal (?:data|information|details)|private (?:data|information|details)|user(?:'s|s|s')? data"
@@ -115,7 +113,23 @@ _RULES = (
 )
 
 
-_DROP = ("ignore", "disregard", "forget", "overrid", "bypass", "neglect", "overlook", "discard", "drop", "abandon", "follow", "attention", "set aside", "obey", "heed")
+_DROP = (
+    "ignore",
+    "disregard",
+    "forget",
+    "overrid",
+    "bypass",
+    "neglect",
+    "overlook",
+    "discard",
+    "drop",
+    "abandon",
+    "follow",
+    "attention",
+    "set aside",
+    "obey",
+    "heed",
+)
 _WHEN = ("when", "if", "time", "once", "should", "in case", "soon", "in re", "in answer")
 
 ALWAYS: tuple[Rule, ...] = (
@@ -154,7 +168,7 @@ UNLESS_USER: tuple[Rule, ...] = (
         rf"|\b(?:dear|attention|hey|hello)[,:]{{0,1}} (?:ai|assistant|agent|language model|chat ?bot|llm)s?\b"
         rf"|\byou are (?:now )?(?:an? |the |in )?(?:helpful |unrestricted |uncensored |new )?(?:ai|assistant|language model|chat ?bot|llm|developer mode|jailbroken)\b"
         rf"|\bas an? (?:ai|assistant|language model|llm|chat ?bot)(?: assistant| model)?,? you\b|\bif you are an? (?:ai|assistant|language model|llm|agent|bot)\b")),
-    Rule("imitates the marks of a prompt", ("system", "assistant", "developer", "instruct", "response", "<", "\"role\"", "\"tool", "\"func", "prompt", "message", "[admin", "end of"), re.compile(
+    Rule("imitates the marks of a prompt", ("system", "assistant", "developer", "instruct", "response", "<", '"role"', '"tool', '"func', "prompt", "message", "[admin", "end of"), re.compile(
         r"(?:^|\n)\s{0,4}(?:#{1,4} {0,2})?(?:system|assistant|developer)(?: (?:prompt|message|instruction|note|update|override))?\s{0,2}:\s"
         r"|(?:^|\n)\s{0,4}#{1,4} {0,2}(?:system|instructions?|response|assistant)\s{0,2}:{0,1}\s{0,4}(?=\n)"
         r"|</?(?:system|assistant|instructions?|tool_call|tool_calls|function_call|tool_use|tool_result|memory|memories|context|admin|prompt)>"
@@ -166,7 +180,7 @@ UNLESS_USER: tuple[Rule, ...] = (
         rf"|!\[[^\]\n]{{0,80}}\]\(https?://[^)\s]{{0,200}}?[?&=/](?:\{{|<|\$|%7b)"
         rf"|https?://[^\s]{{0,200}}?[?&][\w-]{{1,30}}=(?:\{{|<|\[|%7b|\$)[^\s]{{0,40}}")),
     Rule("claims to be trusted", ("as", "to", "in", "this", "overrid", "supersed", "take", "replace", "invalidat", "previous", "earlier", "older", "prior", "other", "existing", "stored", "saved"), re.compile(
-        rf"\b(?:remember|memori[sz]e|store|save|record|mark|treat|consider|regard|keep|add|commit|write|log|file)\b[^.!?\n]{{0,30}}?\b(?:this|that|it|the following|these|below|above)\b[^.!?\n]{{0,40}}?"
+        r"\b(?:remember|memori[sz]e|store|save|record|mark|treat|consider|regard|keep|add|commit|write|log|file)\b[^.!?\n]{0,30}?\b(?:this|that|it|the following|these|below|above)\b[^.!?\n]{0,40}?"
         r"\b(?:as|to|in|into)\b\s{1,3}(?:an? |the |your |being |absolutely |fully |a verified |permanent ){0,1}(?:trusted|verified|true|truth|ground truth|authoritative|official|permanent|fact|factual|canonical"
         r"|high[- ]priority|top[- ]priority|long[- ]term memory|memory|memory bank|only (?:correct|valid|true))\b"
         r"|\bthis (?:memory|fact|note|entry|information|statement|record|message|document|passage|instruction) (?:is|has been|was) (?:now )?(?:verified|trusted|authoritative|official|approved|pre-?approved|signed"

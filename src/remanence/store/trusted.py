@@ -15,7 +15,7 @@ from remanence.policies import Clock
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
 from remanence.store.lifecycle import Last, move, say_again
-from remanence.store.protocol import Transition
+from remanence.store.parts import Transition
 
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 _LOOKED = 1024  # the newest versions of a space, among which a writer's last texts are looked for
@@ -92,7 +92,9 @@ class Trusted:
                     move(connection, wish, now)
                     _reinstate(connection, earlier, wish, now)
                     undone.append(last.cube.id)
-            connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (number, source, now.isoformat(), reason))
+            connection.execute(
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (number, source, now.isoformat(), reason)
+            )
             _noted(connection, number, source, {"revoked": source, "reason": reason, "by": by, "at": now.isoformat()})
         return Revoked(source, tuple(away), tuple(undone), tuple(frozen))
 
@@ -100,9 +102,12 @@ class Trusted:
         """Believe a source again: what its revocation put away comes back, its corrections count again."""
         with self._connections.write() as connection:
             number, now = number_of(connection, space), self._clock()
-            if number is None or not connection.execute(
-                "DELETE FROM sources WHERE space = ? AND source = ?", (number, source)
-            ).rowcount:
+            if (
+                number is None
+                or not connection.execute(
+                    "DELETE FROM sources WHERE space = ? AND source = ?", (number, source)
+                ).rowcount
+            ):
                 return Revoked(source, (), (), ())
             away, undone = list[str](), list[str]()
             for cube_id in _with_reason(connection, number, f"{_REVOKED}{source}"):
@@ -111,7 +116,11 @@ class Trusted:
             for cube_id in _with_reason(connection, number, f"{_UNDONE}{source}"):
                 versions = _versions(connection, cube_id)
                 theirs = next((one for one in reversed(versions) if one.cube.hidden), None)
-                if theirs is None or versions[-1].cube.superseded_at is not None or versions[-1].cube.state is State.FROZEN:
+                if (
+                    theirs is None
+                    or versions[-1].cube.superseded_at is not None
+                    or versions[-1].cube.state is State.FROZEN
+                ):
                     continue
                 wish = Transition(cube_id, State.ARCHIVED, f"accepted again: {source}", by)
                 move(connection, wish, now)
@@ -294,13 +303,14 @@ def _with_reason(connection: sqlite3.Connection, space: int, reason: str) -> lis
 
 def _versions(connection: sqlite3.Connection, cube_id: str) -> list[Last]:
     found = connection.execute(
-        f"SELECT c.seq, c.root, c.space, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version", (cube_id,)
+        f"SELECT c.seq, c.root, c.space, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version",
+        (cube_id,),
     ).fetchall()
     return [_last_of(row) for row in found]
 
 
 def _last_of(row: tuple[Any, ...]) -> Last:
-    return Last(*row[:4], rows.cube_of(row[4:]))
+    return Last(row[0], row[1], row[2], row[3], rows.cube_of(row[4:]))
 
 
 def _reinstate(connection: sqlite3.Connection, old: Last, wish: Transition, now: datetime) -> None:

@@ -111,9 +111,7 @@ def _commit(
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
     held = guard.reasons([cube for cube, _ in new]) if guard else {}
-    drafts = iter(
-        [Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)]
-    )
+    drafts = iter([Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)])
     return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier)
 
 
