@@ -46,6 +46,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _CAPITAL = re.compile(r"(?<![.!?…\"“] )(?<!^)\b[A-Z][^\W_]+")
 _NEGATION = re.compile(r"\b(?:not|never|no longer|none|nobody|neither|nor|without)\b|n't\b")
 _WORD = re.compile(r"[^\W_]+")
+_SAME = {"life": "live"}  # "lives" may be either; who compares two sentences must not care
 _TWO_LEVELS = frozenset({"co", "com", "org", "net", "ac", "gov", "edu"})  # co.uk, com.au: the name stands before these
 
 
@@ -161,7 +162,7 @@ class _Witness:
         """Take a memory apart."""
         author = cube.provenance.author
         around = f"{author if author not in ROLES and author else ''} {cube.about or ''}"
-        return cls(cube, tuple(_sentences(cube.text)), frozenset({*stems(around), *_WORD.findall(folded(around))}))
+        return cls(cube, tuple(_sentences(cube.text)), _terms(around) | {*_WORD.findall(folded(around))})
 
 
 def _sentences(text: str) -> Iterable[_Said]:
@@ -169,10 +170,14 @@ def _sentences(text: str) -> Iterable[_Said]:
         yield _said(text[start:end])
 
 
+def _terms(text: str) -> frozenset[str]:
+    return frozenset(_SAME.get(stem, stem) for stem in stems(text))
+
+
 def _said(sentence: str) -> _Said:
     plain = folded(sentence)
     keys = {*_NUMBER.findall(plain), *(folded(name) for name in _CAPITAL.findall(sentence))}
-    return _Said(sentence, frozenset(stems(sentence)), frozenset(keys), len(_NEGATION.findall(plain)) % 2 == 1)
+    return _Said(sentence, _terms(sentence), frozenset(keys), len(_NEGATION.findall(plain)) % 2 == 1)
 
 
 def _supported(
@@ -182,14 +187,16 @@ def _supported(
     able = [witness for witness in witnesses if _may_vouch(witness.cube, cube, low)]
     if not able:
         return " " * len(cube.text)
-    asked = frozenset(stems(question))
-    about = frozenset(stems(cube.about or ""))
+    asked, about = _terms(question), _terms(cube.about or "")
+    named = {folded(name) for name in _CAPITAL.findall(question)}
     spans = sentence_spans(cube.text)
     pieces: list[str] = []
     last = 0
     for number, (start, end) in enumerate(spans):
         sentence = cube.text[start:end]
-        held = number < _MOST_SENTENCES and _is_supported(_said(sentence), asked | about, able, embed)
+        said = _said(sentence)
+        said = said._replace(keys=said.keys | (named & {*_WORD.findall(folded(sentence))}))  # also where it begins a sentence
+        held = number < _MOST_SENTENCES and _is_supported(said, asked | about, able, embed)
         pieces += [cube.text[last:start], sentence if held else " " * len(sentence)]
         last = end
     return "".join(pieces) + cube.text[last:]
