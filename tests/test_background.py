@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from remanence import Memory, Settings
-from remanence.background import Background
-from remanence.errors import EndpointError, InputError, NoModelError
+from remanence.background import Background, Rounds
+from remanence.errors import EndpointError, InputError, NoModelError, StoreBusyError
 from remanence.models.scripted import ScriptedModel
 
 
@@ -136,3 +136,29 @@ def test_stopping_twice_or_before_the_first_work_is_harmless():
     background.wake()
     background.stop()
     assert background._thread is None
+
+
+def test_rounds_go_on_after_an_error_and_end_with_stop():
+    done, stopped = [], threading.Event()
+
+    def work():
+        done.append(len(done))
+        if len(done) == 1:
+            raise StoreBusyError("busy", "wait")
+        if len(done) == 3:
+            stopped.set()
+
+    rounds = Rounds(work, 0.001)
+    rounds.begin()
+    assert stopped.wait(5)
+    rounds.stop()
+    after = len(done)
+    rounds.begin()
+    assert (len(done), rounds.going) == (after, True)
+
+
+def test_rounds_that_are_not_wanted_never_begin():
+    rounds = Rounds(lambda: pytest.fail("it began"), 0)
+    rounds.begin()
+    assert rounds.going
+    rounds.stop()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from remanence import Kind, Memory, Settings
+from remanence.cubes import Extraction
 from remanence.errors import (
     EmbedderMismatchError,
     EndpointError,
@@ -482,6 +483,19 @@ def test_verify_notices_a_vector_of_another_text(opened: Open) -> None:
     checked = memory.verify()
     assert not checked.ok
     assert "does not belong to its text" in checked.problems[0]
+
+
+@pytest.mark.parametrize("value", [b"\x00\x3c", b"\x00\x7e"], ids=["another", "not-a-number"])
+def test_verify_notices_a_vector_that_does_not_belong_to_a_reading(opened: Open, read: Any, value: bytes) -> None:
+    memory = opened()
+    [one] = memory.add(["about kilns and clay"])
+    reading = read(
+        memory._store, one, Extraction(("kilns",), (), ("Kilns burn clay.",)), embed=memory._encoding.documents
+    )
+    assert memory.verify().ok
+    assert reading.vectors is not None
+    memory._store.derived.rekey([reading._replace(vectors=value * (len(reading.vectors) // 2))])
+    assert "read out of" in memory.verify().problems[0]
 
 
 def test_an_endpoint_that_is_down_stops_writes_and_not_recall(opened: Open) -> None:

@@ -19,7 +19,7 @@ from remanence.governance.admitted import PROFILE, SETTINGS, SWITCHES
 from remanence.reading import read, readings
 from remanence.recall import gate
 from remanence.recall.profile import Profile
-from remanence.rooms import Rooms
+from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.store.parts import Transition
 from remanence.write.extract import Extractor, ModelExtractor
@@ -195,4 +195,10 @@ def scratch(rooms: Rooms, path: str) -> Rooms:
     target = place(path, "path")
     rooms.store.backup(target)
     quiet: Settings = replace(rooms.given_settings, background="off", record_questions="off", durability="normal")
-    return Rooms(SQLiteStore(target, quiet, rooms.store.clock), quiet, None, rooms.given_model)
+    idle = Upkeep(due=_nothing, at_end=_nothing)
+    return Rooms(SQLiteStore(target, quiet, rooms.store.clock), quiet, None, rooms.given_model, idle)
+
+
+def _nothing(rooms: Rooms) -> None:
+    """The upkeep of a copy: nothing expires in it, and nothing of it is signed."""
+    del rooms

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from remanence.errors import EmbedderMismatchError, EndpointError, ModelError, ModelMissingError
-from remanence.language.keys import RULES, embedded_text
+from remanence.language.keys import RULES, embedded_parts, embedded_text
 from remanence.reading import derived_anew
 from remanence.settings import Settings
 from remanence.store.protocol import Store
@@ -118,16 +118,28 @@ class Encoding:
         import numpy as np
 
         step = max(-(-total // sample), 1)
-        chosen = [pair for number, pair in enumerate(self._store.everything()) if number % step == 0 and pair[1].vector]
+        chosen: list[tuple[str, str, bytes]] = []
+        for number, (cube, keys, reading) in enumerate(self._store.derived.everything(None)):
+            if number % step == 0 and keys.vector:
+                name = f"cube {cube.id} version {cube.version}"
+                chosen.append((f"the vector of {name} does not belong to its text", embedded_text(cube), keys.vector))
+                if reading and reading.vectors:
+                    parts = embedded_parts(reading.content)
+                    width = len(reading.vectors) // len(parts)
+                    own = [reading.vectors[at * width : (at + 1) * width] for at in range(len(parts))]
+                    said = f"a vector of what was read out of {name} does not belong to it"
+                    chosen += [(said, part, vector) for part, vector in zip(parts, own, strict=True)]
         if not chosen:
             return 0, ()
-        again = embedder.embed([embedded_text(cube) for cube, _ in chosen])
+        again = embedder.embed([text for _, text, _ in chosen])
         problems: list[str] = []
-        for (cube, keys), fresh in zip(chosen, again, strict=True):
-            stored = np.frombuffer(keys.vector or b"", "<f2").astype(np.float32)
-            if stored.shape != fresh.shape or float(stored @ fresh) < _CLOSE:
-                problems.append(f"the vector of cube {cube.id} version {cube.version} does not belong to its text")
-        return len(chosen), tuple(problems)
+        for (problem, _, vector), fresh in zip(chosen, again, strict=True):
+            stored = np.frombuffer(vector, "<f2").astype(np.float32)
+            if (
+                stored.shape != fresh.shape or not _CLOSE <= float(stored @ fresh) <= 2 - _CLOSE
+            ):  # not a number is not close
+                problems.append(problem)
+        return len(chosen), tuple(dict.fromkeys(problems))
 
     def reindex(self, progress: Progress | None = None) -> int:
         """Derive all keys again, those of readings too, with this embedder. Returns how many versions were done.

@@ -99,7 +99,9 @@ class Lifecycle:
         wanted = {name: getattr(changed, name) for name, value in given.items() if value is not None}
         wanted |= {"expires_at" if name == "ttl" else name: _CLEARED[name] for name in clear}
         current = self._store.versions(one, where)[-1]
-        return self._store.lifecycle.govern(one, replace(current.policy, **wanted), where)
+        governed = self._store.lifecycle.govern(one, replace(current.policy, **wanted), where)
+        self._rooms.wrote(falls_due=bool(governed.policy.expires_at or governed.policy.half_life))
+        return governed
 
     def events(self, cube_id: str | MemCube, *, space: str | None = None) -> list[Event]:
         """What became of a memory, when, why and by whom, oldest first."""

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
-from remanence.errors import InputError, NotAStoreError
+from remanence.errors import InputError, NoModelError, NotAStoreError
 from remanence.forget.pipeline import Erasure, forget
-from remanence.governance.access import Gate
+from remanence.governance.access import Gate, Operation
 from remanence.policies import Clock, Trust, utc_now
-from remanence.rooms import Rooms
+from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.stats import Stats
 from remanence.store.protocol import Checked, Store
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from remanence.auditing import Audit
     from remanence.calibration import Fitted, Labelled
     from remanence.conflicts import Conflict
+    from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
     from remanence.forgetting import Receipts
     from remanence.lifecycle import Lifecycle
@@ -84,7 +86,7 @@ class Memory:
         )
         self._gate = Gate(self._store, None)
         self._profile = profile
-        self._rooms = Rooms(self._store, self.settings, profile, model)
+        self._rooms = Rooms(self._store, self.settings, profile, model, Upkeep(_care, _sign))
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,7 +151,7 @@ class Memory:
         embed, every = self._encoding.documents, self.settings.commit_every
         guard = self._rooms.quarantine
         ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress, guard=guard)
-        self._rooms.wrote()
+        self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         return ids
 
     def correct(
@@ -218,6 +220,43 @@ class Memory:
             target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
             return self._write(pairs_in(path, self.settings), target, None, progress)
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
+
+    def consolidate(
+        self, *, space: str | None = None, model: bool | Literal["auto"] = False, what: Sequence[str] = WHAT,
+        progress: Progress | None = None, dry_run: bool = False,
+    ) -> Consolidated:  # fmt: skip
+        """Sleep-time work: merge memories that say the same, draw timelines of what was replaced, summarise sessions and topics,
+        and keep profiles of people. Interrupt it, call it again: a run with nothing new does nothing.
+
+        Without a model all of it is by rules. With `model="auto"`, the model of the settings writes the summaries, where there is
+        one; every sentence is held against its sources. Merged memories are found in place of what they were made of; summaries
+        and profiles only by their kind. `dry_run` changes nothing, and says in `due` what would be done.
+
+        Raises
+        ------
+        InputError
+            `what` names a step that does not exist.
+        NoModelError
+            `model=True`, and the settings name none.
+        """
+        from remanence.consolidation import consolidate
+
+        only = self._rooms.known_space(space)
+        self._gate.check(Operation.CONSOLIDATE, only)
+        speaking = self._rooms.model if model else None
+        if model is True and speaking is None:
+            raise NoModelError("The settings name no language model.", "Set REMANENCE_MODEL, or leave model out.")
+        embed = self._encoding.documents
+        return consolidate(self._store, embed, speaking, space=only, what=what, progress=progress, dry_run=dry_run)
+
+    def profile(self, user: str | None = None, *, about: str | None = None, space: str = DEFAULT_SPACE) -> Cubes:
+        """Profiles that `consolidate` made: a user's own; with `about`, those of somebody by name; with neither, all of a space."""
+        from remanence.consolidation import profile
+
+        where = scope(space, user, None, None)
+        clearance = self._gate.check(Operation.LIST, where.space)
+        self._rooms.has_space(where.space)
+        return profile(self._store, where.space, where.user, about, clearance)
 
     def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
         """Erase memories: every version, every index entry, every trace in the file's free pages and log.
@@ -426,7 +465,9 @@ class Memory:
         """
         from remanence.portable import import_
 
-        return import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
+        return new
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 
@@ -497,3 +538,17 @@ class Memory:
     @property
     def _recall(self) -> Recall:
         return self._rooms.recall
+
+
+def _care(rooms: Rooms) -> None:
+    from remanence.lifecycle import care
+
+    care(rooms)
+    _sign(rooms)
+
+
+def _sign(rooms: Rooms) -> None:
+    """Sign a checkpoint where one is due."""
+    from remanence.auditing import keep_up
+
+    keep_up(rooms)

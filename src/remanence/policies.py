@@ -100,6 +100,8 @@ class Policy:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Policy:
         """The inverse of `to_json`; KeyError, TypeError or ValueError where it is malformed."""
+        if not data:
+            return _DEFAULT
         unknown = {*data} - {*cls.__slots__}
         if unknown:
             raise ValueError(f"a policy has no {min(unknown)!r}")
@@ -118,6 +120,9 @@ class Policy:
             half_life=None if data.get("half_life") is None else _positive(data["half_life"]),
             trigger=None if data.get("trigger") is None else Trigger.from_json(data["trigger"]),
         )
+
+
+_DEFAULT = Policy()
 
 
 @dataclass(frozen=True, slots=True)

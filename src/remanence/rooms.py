@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from remanence.arguments import optional_space
 from remanence.background import Background, Rounds
@@ -25,13 +25,26 @@ if TYPE_CHECKING:
     from remanence.recall.query import Query
 
 
+class Upkeep(NamedTuple):
+    """What a memory does unasked."""
+
+    due: Callable[[Rooms], None]
+    """In every round of care."""
+    at_end: Callable[[Rooms], None]
+    """Before the file is released."""
+
+
 class Rooms:
     """What a `Memory` is made of. Two first calls at once open one embedder and load one index."""
 
-    def __init__(self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None, upkeep: Upkeep
+    ) -> None:
         self.store, self.given_settings = store, settings
         self.settings = admitted_settings(store, settings)
         """As given, with what was admitted to the store; see `admission`."""
+        self.upkeep = upkeep
+        self._closed = False
         self.used: Counter[str] = Counter()
         """How often memories were recalled and not written down yet; only of those that can fade."""
         self._profile, self._given = profile, model
@@ -50,7 +63,7 @@ class Rooms:
             )
         self.background = Background(self._read_on)
         """Reads what was written, if the settings say so."""
-        self.care = Rounds(self._take_care, settings.care_every)
+        self.care = Rounds(lambda: upkeep.due(self), settings.care_every)
         """Does what falls due."""
         if store.lifecycle.is_due_ever():
             self.care.begin()
@@ -122,11 +135,11 @@ class Rooms:
         ids = [hit.cube.id for hit in hits]
         self.store.trusted.record(query.scope.space, query.question, filters_of(query), ids, self.store.clock())
 
-    def wrote(self) -> None:
-        """Something is durable that nobody has read yet."""
+    def wrote(self, *, falls_due: bool = False) -> None:
+        """Something is durable that nobody has read yet; or something may expire or fade from now on."""
         if self.settings.background != "off":
             self.background.wake()
-        if not self.care.going and self.store.lifecycle.is_due_ever():
+        if falls_due:
             self.care.begin()
 
     def note_uses(self) -> None:
@@ -138,16 +151,15 @@ class Rooms:
 
     def close(self) -> None:
         """Stop reading, note what was used, and release the file."""
+        if self._closed:
+            return
+        self._closed = True
         self.background.stop()
         self.care.stop()
         if self.used:
             self.note_uses()
+        self.upkeep.at_end(self)
         self.store.close()
-
-    def _take_care(self) -> None:
-        from remanence.lifecycle import care
-
-        care(self)
 
     def _read_on(self, stop: Callable[[], bool]) -> bool:
         """See `background.Work`."""

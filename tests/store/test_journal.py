@@ -196,6 +196,7 @@ def test_a_damaged_row_is_reported_and_the_other_checks_go_on(tampered, statemen
     assert checked.checks["pages"] == 1
     assert set(checked.checks) == {
         "pages",
+        "tables",
         "journal entries",
         "commitments",
         "version chains",

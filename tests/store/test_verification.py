@@ -156,3 +156,33 @@ def test_readings_of_older_rules_wait_for_a_reindex(tampered_derived):
     older = "UPDATE notes SET value = 'of old' WHERE name = 'rules'"
     assert tampered_derived(older, EDITS["mentions"], EDITS["claim"]).ok
     assert not tampered_derived(older, EDITS["content"]).ok
+
+
+# ── the tables themselves ────────────────────────────────────────────────────────────────────────────────────────────
+
+DECLARATIONS = {
+    "a-column": b"number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE",
+    "a-comment": b"append-only; holds no content",
+}
+
+
+@pytest.mark.parametrize("declaration", DECLARATIONS.values(), ids=DECLARATIONS)
+def test_a_declaration_that_was_damaged_below_sqlite(derived_sample, tmp_path, plain, declaration):
+    """With another column in the place of its key a table joins with nothing, and no other check has anything to look at."""
+    assert derived_sample.count(declaration) == 1
+    path = tmp_path / "damaged.rem"
+    place = derived_sample.index(declaration) + len("number INTEGER PRI")
+    path.write_bytes(derived_sample[:place] + b"x" + derived_sample[place + 1 :])
+    with closing(SQLiteStore(path, plain)) as store:
+        assert any("declared" in problem for problem in store.verify().problems)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM spaces", "DROP INDEX cubes_by_mark", "CREATE TABLE more (a)", "ALTER TABLE replays ADD COLUMN a"],
+)
+def test_tables_that_are_not_of_this_format(tampered_derived, statement):
+    if "FROM" in statement:
+        assert not tampered_derived(statement).ok
+    else:
+        assert any("declared" in problem for problem in tampered_derived(statement).problems)

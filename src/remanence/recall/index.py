@@ -89,6 +89,11 @@ class SpaceIndex:
                     if self._again:  # something was read out of a cube anew
                         self._begin(generation)
                         head = self._catch_up()
+                except (ValueError, TypeError) as error:  # a time that is none, vectors cut off
+                    self._begin(generation)
+                    raise StoreDamagedError(
+                        f"A row of the space {self._space!r} is malformed: {error}.", "Run: remanence verify"
+                    ) from error
                 except BaseException:  # half a load is no index: the next question begins again
                     self._begin(generation)
                     raise

@@ -181,6 +181,8 @@ class Connections:
         except sqlite3.DatabaseError as error:
             kind, next_step = _BY_CODE.get(primary_code(error), (StoreError, "Run: remanence verify"))
             raise kind(f"{self.location}: {error}.", next_step) from error
+        except UnicodeDecodeError as error:  # SQLite quotes the damage in its message
+            raise StoreDamagedError(f"{self.location}: {error}.", _BY_CODE[sqlite3.SQLITE_CORRUPT][1]) from error
 
 
 def primary_code(error: sqlite3.Error) -> int:

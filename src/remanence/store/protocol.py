@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from remanence.cubes import MemCube, Page
 from remanence.drafts import Draft, Keys
+from remanence.store.ledger import Ledger
 from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class Store(Protocol):
     @property
     def timeline(self) -> TimelineStore:
         """What the store knew at earlier times."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The journal as an auditor reads it, and its signed checkpoints."""
         ...
 
     def clock(self) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, InputError, StoreError
+from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, StoreError
 from remanence.policies import Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -24,7 +23,9 @@ from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase, residue, scrub
 from remanence.store.imported import imported
+from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
+from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.timeline import Timeline
 from remanence.store.trusted import Trusted
@@ -44,6 +45,7 @@ class SQLiteStore:
         self.lifecycle = Lifecycle(self._connections, clock)
         self.trusted = Trusted(self._connections, clock)
         self.timeline = Timeline(self._connections)
+        self.ledger = Ledger(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -333,22 +335,14 @@ class SQLiteStore:
         return verify(self._connections)
 
     def backup(self, path: Path) -> None:
-        if path.exists():
-            raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
-        if not path.parent.is_dir():
-            raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
         with self._connections.read() as connection:
-            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             try:
-                with closing(sqlite3.connect(partial)) as copy:
+                with placed(path) as partial, closing(sqlite3.connect(partial)) as copy:
                     connection.backup(copy)
-                partial.replace(path)  # a copy that was cut off never has the name
             except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."
                 ) from error
-            finally:
-                partial.unlink(missing_ok=True)
 
 
 def _quarantined(draft: Draft) -> Draft:

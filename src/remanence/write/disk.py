@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from remanence.errors import InputError, InputTooLargeError, UnreadableFileError
+from remanence.store.placing import placed
 
 
 def load(path: Path, max_bytes: int) -> bytes:
@@ -43,20 +43,12 @@ def new_file(path: Path) -> Generator[TextIO]:
     InputError
         There is such a file already, or no such folder, or it cannot be written.
     """
-    if path.exists():
-        raise InputError(f"{path} exists.", "Name a file that does not exist yet.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist.", "Create it first.")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
+        with placed(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", "Check its folder and the room there."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
