@@ -116,6 +116,7 @@ def test_nothing_is_recorded_unless_asked_for(memory):
         ("policy", {"corroborate": "everybody"}, "corroborate"),
         ("extractor", {"file": "x"}, "file"),
         ("summary", {"colour": 1}, "colour"),
+        ("summary", {"limits": {"colour": 1}}, "colour"),
     ],
 )
 def test_what_is_no_change_is_refused(memory, kind, what, word):
@@ -232,16 +233,22 @@ def test_an_extractor_needs_a_file_or_a_model(memory):
 
 
 def test_summaries_are_tried_on_a_copy_and_put_away(opened):
-    pytest.importorskip("remanence.consolidation", reason="consolidation is not part of this checkout")
     memory = opened()
-    memory.add([{"content": f"{name} lives in the town of {town}.", "session": "s"} for name, town in zip(NAMES, TOWNS, strict=True)])
-    cubes = memory.stats().cubes
-    trial = tried(memory, "summary", {}, Thresholds(max_latency_ratio=None, max_abstained=None, citation_coverage=None, max_drop=1.0))
-    assert memory.stats().cubes == cubes
+    said = [{"content": f"I saw {name} in {town}, and we had a long walk by the river there.", "name": "Eva", "session": "s"} for name, town in zip(NAMES, TOWNS, strict=True)]
+    memory.add(said)
+    twice = (("2024-03-01", "I like chess!"), ("2024-02-01", "I really like chess."))
+    memory.add([{"name": "Eva", "time": day, "content": text} for day, text in twice])
+    cubes = {cube.id for cube in memory.list()}
+    what = {"limits": {"session_memories": 3, "characters": 140}, "what": ["merge", "sessions"]}
+    probe = {"question": "Where did Eva see Bob?", "gold": [memory.list()[1].id]}
+    trial = memory.admission.propose(Change("summary", what), [probe], LOOSE)
+    assert trial.status == "passed", trial.reasons
+    assert {cube.id for cube in memory.list()} == cubes
     trial = memory.admission.promote(trial.id)
-    assert trial.restore["ids"]
+    assert len(trial.restore["ids"]) >= 2
+    assert {cube.id for cube in memory.list()} != cubes
     memory.admission.rollback(trial.id)
-    assert memory.stats().cubes == cubes
+    assert {cube.id for cube in memory.list()} == cubes
     assert memory.verify().ok
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from remanence.arguments import place
+from remanence.consolidate.plan import Limits
+from remanence.consolidation import consolidate
 from remanence.cubes import Extraction, State
 from remanence.errors import AdmissionError, InputError, RemanenceError
 from remanence.governance.admission import Change
@@ -66,9 +68,8 @@ def work(rooms: Rooms, change: Change, space: str) -> dict[str, Any]:
             raise AdmissionError(f"{len(done.failures)} memories could not be read: {failed.what}", failed.next_step)
         return {"extractor": reader.name, "read": done.read}
     elif change.kind == "summary":
-        from remanence.consolidation import consolidate
-
-        made = consolidate(rooms.store, rooms.encoding.documents, rooms.model, space=space, **change.what)
+        embed = rooms.encoding.documents
+        made = consolidate(rooms.store, embed, rooms.model, space=space, **_consolidation(change.what))
         return {"ids": list(made.ids)}
     return {}
 
@@ -146,10 +147,20 @@ def _extractor(rooms: Rooms, what: Mapping[str, Any], space: str) -> Notes:
 
 def _summary(rooms: Rooms, what: Mapping[str, Any], space: str) -> Notes:
     del rooms, space
-    unknown = {*what} - {"what"}
+    unknown = {*what} - {"what", "limits"}
     if unknown:
-        raise InputError(f"A summary has no {min(unknown)!r}.", "Pass `what`, as `Memory.consolidate` takes it.")
+        raise InputError(f"A summary has no {min(unknown)!r}.", "Pass `what` and `limits`, as `consolidate` takes them.")
+    _consolidation(what)
     return {}
+
+
+def _consolidation(what: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `consolidate`."""
+    try:
+        limits = Limits(**what.get("limits", {}))
+    except TypeError as error:
+        raise InputError(f"These are no limits: {error}.", f"Use some of: {', '.join(Limits.__slots__)}.") from error
+    return {"limits": limits, **({"what": tuple(what["what"])} if "what" in what else {})}
 
 
 def _reader(rooms: Rooms, what: Mapping[str, Any]) -> Extractor:
