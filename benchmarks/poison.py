@@ -9,7 +9,8 @@ and answers that come back as if somebody had said them. All texts are from `poi
 
 ASR-r: a planted memory is among the first five hits. ASR-a: the answer, by extraction, holds the attacker's value. Intervals are
 Wilson's, 95 %. Defences: `none` treats everything as a user's word; `tiers` lets no statement of less trust end one of more;
-`screen` adds the quarantine, `corroboration` the demand for a second voice; `all` is both, as the settings have it by default.
+`screen` adds the quarantine, `corroboration` the demand for a second voice; `all` is both, as the settings have it by default;
+`strict` asks for a second voice for what models say as well.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from remanence import Memory
 from remanence.models.scripted import ScriptedModel
 from remanence.settings import Settings
 
-MODES = ("none", "tiers", "screen", "corroboration", "all")
+MODES = ("none", "tiers", "screen", "corroboration", "all", "strict")
 DEPTH = 5
 SEED = 7
 
@@ -53,8 +54,9 @@ class Row:
 
 def settings(mode: str, embedder: str) -> Settings:
     return Settings(
-        embedder=embedder, quarantine="on" if mode in {"screen", "all"} else "off",
-        corroborate="web,unknown" if mode in {"corroboration", "all"} else "", durability="normal",
+        embedder=embedder, quarantine="on" if mode in {"screen", "all", "strict"} else "off",
+        corroborate={"corroboration": "web,unknown", "all": "web,unknown", "strict": "web,unknown,model"}.get(mode, ""),
+        durability="normal",
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from remanence.recall.gate import DEFAULT
 from remanence.recall.profile import Profile
 from remanence.write.openie import write_extractions
 
-NAMES = "Ana Bob Cid Dora Eva Fay Gus Hal Ida Jon".split()
-TOWNS = "Lisbon Porto Rome Oslo Bern Kiel Cork Gent Riga Bari".split()
+NAMES = ["Ana", "Bob", "Cid", "Dora", "Eva", "Fay", "Gus", "Hal", "Ida", "Jon"]
+TOWNS = ["Lisbon", "Porto", "Rome", "Oslo", "Bern", "Kiel", "Cork", "Gent", "Riga", "Bari"]
 LOOSE = Thresholds(max_latency_ratio=None, max_abstained=None, citation_coverage=None, max_drop=0.05)
 NEVER = {"graph": dict(DEFAULT.graph), "nothing": {"bias": 20.0}}
 """A gate that looks nothing up."""
@@ -125,7 +125,10 @@ def test_what_is_no_change_is_refused(memory, kind, what, word):
     assert memory.admission.list() == []
 
 
-@pytest.mark.parametrize("probe", [{"question": "x"}, {"question": "x", "gold": []}, {"question": 1, "gold": ["a"]}, {"question": "x", "gold": "a"}])
+@pytest.mark.parametrize(
+    "probe",
+    [{"question": "x"}, {"question": "x", "gold": []}, {"question": 1, "gold": ["a"]}, {"question": "x", "gold": "a"}],
+)
 def test_what_is_no_probe_is_refused(memory, probe):
     with pytest.raises(InputError, match="probe"):
         memory.admission.propose(Change("profile", {"words": 2.0}), [probe])
@@ -215,7 +218,9 @@ def test_settings_of_later_count_more(memory, opened):
 
 def test_an_extractor_is_tried_on_a_copy_and_undone(memory, tmp_path):
     cubes, path = list(memory.list()), tmp_path / "read.jsonl"
-    write_extractions(path, cubes, [Extraction(entities=("Tejo",), statements=(f"Statement on {cube.text}",)) for cube in cubes])
+    write_extractions(
+        path, cubes, [Extraction(entities=("Tejo",), statements=(f"Statement on {cube.text}",)) for cube in cubes]
+    )
     trial = tried(memory, "extractor", {"path": str(path)})
     assert trial.status == "passed", trial.reasons
     assert memory._store.derived.readings(None) == {}
@@ -234,7 +239,14 @@ def test_an_extractor_needs_a_file_or_a_model(memory):
 
 def test_summaries_are_tried_on_a_copy_and_put_away(opened):
     memory = opened()
-    said = [{"content": f"I saw {name} in {town}, and we had a long walk by the river there.", "name": "Eva", "session": "s"} for name, town in zip(NAMES, TOWNS, strict=True)]
+    said = [
+        {
+            "content": f"I saw {name} in {town}, and we had a long walk by the river there.",
+            "name": "Eva",
+            "session": "s",
+        }
+        for name, town in zip(NAMES, TOWNS, strict=True)
+    ]
     memory.add(said)
     twice = (("2024-03-01", "I like chess!"), ("2024-02-01", "I really like chess."))
     memory.add([{"name": "Eva", "time": day, "content": text} for day, text in twice])
@@ -289,7 +301,13 @@ def test_the_watch_lets_be_what_holds_and_rolls_back_what_does_not(memory):
     [watched] = memory.admission.watch()
     assert (watched.reasons, watched.trial.status) == ((), "promoted")
     assert watched.trial.steps[-1]["step"] == "watched"
-    memory.add([f"In which town does {name} live, {n} people wonder: does {name} live in a town?" for n in range(11) for name in NAMES])
+    memory.add(
+        [
+            f"In which town does {name} live, {n} people wonder: does {name} live in a town?"
+            for n in range(11)
+            for name in NAMES
+        ]
+    )
     [watched] = memory.admission.watch()
     assert watched.reasons
     assert watched.trial.status == "rolled back"

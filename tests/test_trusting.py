@@ -68,7 +68,9 @@ def test_quarantine_can_be_switched_off(opened):
 
 
 def test_titles_and_names_are_screened_too(opened):
-    ids = opened().add([{"content": "A nice hotel.", "title": "Note to AI assistants", "role": "document", "source": f"{EVIL}/t"}])
+    ids = opened().add(
+        [{"content": "A nice hotel.", "title": "Note to AI assistants", "role": "document", "source": f"{EVIL}/t"}]
+    )
     assert len(ids.held) == 1
 
 
@@ -148,7 +150,9 @@ def test_a_page_does_not_replace_what_a_user_said(opened):
     assert shown == {"I live in Lisbon.", "Ana moved to Moscow."}
     assert len(memory.conflicts()) == 1
     memory.add([{**page, "content": "Ana moved to Oslo.", "source": "https://other.example", "time": "2024-09-01"}])
-    assert "Ana moved to Moscow." not in texts(memory.recall("Where does Ana live?", current=True)), "pages replace pages"
+    assert "Ana moved to Moscow." not in texts(memory.recall("Where does Ana live?", current=True)), (
+        "pages replace pages"
+    )
     memory.add([{"content": "I moved to Porto.", "name": "Ana", "time": "2024-12-01"}])
     assert texts(memory.recall("Where does Ana live?", current=True)) == {"I moved to Porto."}
 
@@ -219,7 +223,9 @@ def test_corrections_of_a_revoked_source_are_undone_and_done_again(opened):
 
 def test_what_was_made_of_it_goes_and_what_others_corrected_stays(opened):
     memory = opened()
-    ids = memory.add([{"content": text, "source": f"{EVIL}/q"} for text in ("Bob was born in Tartu.", "Bob sells old clocks.")])
+    ids = memory.add(
+        [{"content": text, "source": f"{EVIL}/q"} for text in ("Bob was born in Tartu.", "Bob sells old clocks.")]
+    )
     memory.pair()
     assert memory.recall("Where was Bob born?", kinds=["qa"])
     memory.correct(ids[1], "Bob sells new clocks.")

@@ -149,7 +149,9 @@ def _summary(rooms: Rooms, what: Mapping[str, Any], space: str) -> Notes:
     del rooms, space
     unknown = {*what} - {"what", "limits"}
     if unknown:
-        raise InputError(f"A summary has no {min(unknown)!r}.", "Pass `what` and `limits`, as `consolidate` takes them.")
+        raise InputError(
+            f"A summary has no {min(unknown)!r}.", "Pass `what` and `limits`, as `consolidate` takes them."
+        )
     _consolidation(what)
     return {}
 

@@ -96,7 +96,7 @@ def test_nothing_broken():
 def test_each_threshold_can_break(changes, thresholds, word):
     [reason] = judge(replace(GOOD, **changes), Thresholds(**thresholds))
     assert word in reason
-    loose = {name: None for name in ("min_overlap", "max_latency_ratio", "citation_coverage", "unsupported", "max_abstained")}
+    loose = dict.fromkeys(("min_overlap", "max_latency_ratio", "citation_coverage", "unsupported", "max_abstained"))
     assert judge(replace(GOOD, **changes), Thresholds(**loose, max_drop=1.0)) == ()
 
 
@@ -110,7 +110,9 @@ def test_recorded_questions_alone_are_judged_by_what_they_can_show():
     assert judge(found, Thresholds(min_overlap=0.1)) != ()
 
 
-@pytest.mark.parametrize("wrong", [{"max_drop": -1}, {"min_overlap": "0.5"}, {"recall_at_5": float("nan")}, {"unsupported": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_drop": -1}, {"min_overlap": "0.5"}, {"recall_at_5": float("nan")}, {"unsupported": True}]
+)
 def test_thresholds_are_checked(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         Thresholds(**wrong)

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from remanence.governance.bursts import _crowded, _overlap, _read, bursts, near
 from remanence.policies import Trust
 
-WORDS = [f"{a}{b}" for a in ("ka", "lo", "mi", "nu", "re", "sa", "to", "vi") for b in ("ba", "den", "fel", "gor", "hin", "jus", "kel", "lam")]
+WORDS = [
+    f"{a}{b}"
+    for a in ("ka", "lo", "mi", "nu", "re", "sa", "to", "vi")
+    for b in ("ba", "den", "fel", "gor", "hin", "jus", "kel", "lam")
+]
 
 
 def sentence(drawn, count=14):

@@ -69,10 +69,20 @@ def test_who_supports_a_page(other):
         cube("Bob lives in Lisbon.", trust=Trust.USER),
         cube("Ana likes the trams a lot.", trust=Trust.USER),
         replace(
-            cube("Ana lives in Lisbon now."), provenance=Provenance(source="summary", derived_from=("c1",), method="summary")
+            cube("Ana lives in Lisbon now."),
+            provenance=Provenance(source="summary", derived_from=("c1",), method="summary"),
         ),
     ],
-    ids=["same site", "a copy", "a model", "a denial", "another place", "another person", "another matter", "made of it"],
+    ids=[
+        "same site",
+        "a copy",
+        "a model",
+        "a denial",
+        "another place",
+        "another person",
+        "another matter",
+        "made of it",
+    ],
 )
 def test_who_does_not(other):
     assert passed([cube("Ana lives in Lisbon.", PAGE)], [other])[0] == []
@@ -107,7 +117,10 @@ def test_closeness_makes_up_for_words():
 
 
 def test_what_contradicts_a_higher_trust_stays_out_whoever_supports_it():
-    page, second = cube("Ana lives in Moscow.", PAGE), cube("I hear that Ana lives in Moscow by now.", "https://b.example")
+    page, second = (
+        cube("Ana lives in Moscow.", PAGE),
+        cube("I hear that Ana lives in Moscow by now.", "https://b.example"),
+    )
     user = cube("Ana lives in Lisbon.")
     stated = [
         Stated(Fact("Ana", "lives in", "Lisbon"), user.id, 1, 1, 0.0, "api", rank=2),
