@@ -428,7 +428,7 @@ def test_forget_takes_one_or_many_and_nothing_if_one_is_unknown(memory: Memory) 
             memory.get(gone)
     with pytest.raises(InputError):
         memory.forget([])
-    assert memory.add("one") != [ids[0]], "what is said again after forgetting is a new memory"
+    assert memory.add("one", relearn=True) != [ids[0]], "what is learned again after forgetting is a new memory"
     assert memory.verify().ok
 
 

@@ -177,7 +177,9 @@ def bytes_of(path: Path) -> bytes:
 
 
 def tokens_of(expected: Expected) -> set[bytes]:
-    return {token.encode() for tokens in expected.gone.values() for token in tokens}
+    texts = " ".join(content for seen in expected.cubes.values() for content in seen.texts)
+    gone = {token.encode() for tokens in expected.gone.values() for token in tokens}
+    return gone - set(operations.TOKEN.findall(texts.encode()))
 
 
 def trial(path: Path, expected: Expected, seed: int, tally: Tally) -> None:

@@ -35,6 +35,7 @@ from remanence.governance.admission import (
     judge,
 )
 from remanence.language.sentences import sentence_spans
+from remanence.policies import Clearance
 from remanence.questions import query_of, unrecorded
 from remanence.rooms import Rooms
 
@@ -286,6 +287,9 @@ def _look(rooms: Rooms, asked: _Asked, space: str) -> Look:
         query = query_of(question, space, {**asked.filters, **filters}, k, now)
         return rooms.recall(query, rooms.encoding.question)
 
+    def past_the_gate(_: Clearance | None, question: str, /, **filters: Any) -> Hits:
+        return recall(question, **filters)
+
     times: list[float] = []
     hits = Hits()
     with unrecorded(rooms.quiet):
@@ -296,7 +300,10 @@ def _look(rooms: Rooms, asked: _Asked, space: str) -> Look:
         look = Look(tuple(hit.cube.id for hit in hits[:DEPTH]), statistics.median(times))
         if asked.gold is None:
             return look
-        found = ask(rooms, recall, asked.question, k=DEPTH, method="extractive", budget=None, space=space)
+        found = ask(
+            rooms, Gate(rooms.store, None, "off"), past_the_gate, asked.question, k=DEPTH, method="extractive", budget=None,
+            space=space,
+        )  # fmt: skip
     cited = len({citation.sentence for citation in found.citations})
     sentences = 0 if found.abstained else max(len(sentence_spans(found.text)), cited)
     return replace(look, sentences=sentences, cited=cited, citations=len(found.citations), removed=found.removed)

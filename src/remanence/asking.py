@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,14 @@ from remanence.answer.pipeline import Method, answer, answer_stream
 from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.governance.access import Gate, Operation
 from remanence.governance.echoes import digests as own_words
+from remanence.governance.standing import followed, held
 from remanence.governance.trust import WIDER, Vouched, tiers, vouched
 from remanence.language.dates import has_time_expression
 from remanence.language.slots import disputed, resolve
 from remanence.pairing import Paired, imported, pair
-from remanence.policies import Trust
+from remanence.policies import Clearance
 from remanence.questions import unrecorded
 from remanence.recall.current import outdated
 from remanence.rooms import Rooms
@@ -31,7 +33,7 @@ from remanence.write.pairs import read_pairs
 from remanence.write.pipeline import Progress
 
 Recall = Callable[..., Hits]
-"""`Memory.recall`."""
+"""`Memory.recall` past the gate: the clearance first, then as there."""
 
 _NARROWING = ("as_of", "known_at", "since", "until", "kinds", "meta")  # filters that only recall applies
 _PAIRS = 5  # pairs that are compared with a question
@@ -59,31 +61,67 @@ def _checked(rooms: Rooms, question: str, where: dict[str, Any]) -> str:
     return text(question, "The question", rooms.settings.max_question)
 
 
+class _Visit:
+    """One question of one caller: what may be seen, and what was."""
+
+    def __init__(self, gate: Gate, recall: Recall, where: dict[str, Any]) -> None:
+        self.space = scope(where.get("space", DEFAULT_SPACE), None, None, None).space
+        self.clearance = gate.check(Operation.ASK, self.space)
+        self._gate, self._recall = gate, recall
+        self._withheld, self._told = 0, set[str]()
+
+    def recall(self, question: str, **where: Any) -> Hits:
+        """`Memory.recall`, past the gate."""
+        hits = self._recall(self.clearance, question, **where)
+        self._withheld = max(self._withheld, hits.withheld)
+        return hits
+
+    def told(self, cubes: Iterable[MemCube | str]) -> None:
+        """Log what is about to be shown, but for what was logged before."""
+        ids = {one if isinstance(one, str) else one.id: None for one in cubes}
+        if {*ids} - self._told or not self._told:
+            self._told |= {*ids}
+            self._gate.told(Operation.ASK, self.space, ids, self._withheld)
+
+    def answered(self, found: Answer) -> Answer:
+        """The answer, once what it shows is logged; it says how much was withheld."""
+        self.told([*(hit.cube for hit in found.used), *(one.cube_id for one in found.citations), *found.standing])
+        count = self._withheld
+        return replace(found, notes=(*found.notes, f"Withheld from you: {count}.")) if count else found
+
+
 def ask(
-    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+    rooms: Rooms, gate: Gate, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Answer:
     """See `Memory.ask`."""
     question = _checked(rooms, question, where)
-    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
-        return known
-    hits = recall(question, k=k, **_current(question, where))
-    passed = _vouched(rooms, recall, question, hits, where)
-    return _noted(rooms, answer(question, passed.hits, **_options(rooms, method, budget, where)), hits, where, passed)
+    visit = _Visit(gate, recall, where)
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, visit, question, where)) is not None:
+        return visit.answered(known)
+    hits = visit.recall(question, k=k, **_current(question, where))
+    passed = _vouched(rooms, visit, question, hits, where)
+    options = _options(rooms, visit, method, budget, where)
+    found = answer(question, passed.hits, **options, standing=followed(hits.standing))
+    return visit.answered(_noted(rooms, visit, found, hits, where, passed))
 
 
 def ask_stream(
-    rooms: Rooms, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
+    rooms: Rooms, gate: Gate, recall: Recall, question: str, *, k: int, method: Method, budget: int | None, **where: Any
 ) -> Iterator[str | Answer]:
     """See `Memory.ask_stream`."""
     question = _checked(rooms, question, where)
-    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, recall, question, where)) is not None:
-        yield known.text
-        yield known
+    visit = _Visit(gate, recall, where)
+    if method in {"auto", "extractive"} and (known := _from_pairs(rooms, visit, question, where)) is not None:
+        whole = visit.answered(known)
+        yield whole.text
+        yield whole
         return
-    hits = recall(question, k=k, **_current(question, where))
-    passed = _vouched(rooms, recall, question, hits, where)
-    for piece in answer_stream(question, passed.hits, **_options(rooms, method, budget, where)):
-        yield _noted(rooms, piece, hits, where, passed) if isinstance(piece, Answer) else piece
+    hits = visit.recall(question, k=k, **_current(question, where))
+    passed = _vouched(rooms, visit, question, hits, where)
+    visit.told([*(hit.cube for hit in hits), *hits.standing])
+    options = _options(rooms, visit, method, budget, where)
+    for piece in answer_stream(question, passed.hits, **options, standing=followed(hits.standing)):
+        yield visit.answered(_noted(rooms, visit, piece, hits, where, passed)) if isinstance(piece, Answer) else piece
 
 
 def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
@@ -120,15 +158,15 @@ def pairs_of(rooms: Rooms, by: str, space: str | None, progress: Progress | None
     return pair(rooms.store, rooms.encoding.documents, model, space=space, progress=progress)
 
 
-def _options(rooms: Rooms, method: Method, budget: int | None, where: dict[str, Any]) -> dict[str, Any]:
+def _options(rooms: Rooms, visit: _Visit, method: Method, budget: int | None, where: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
-        "neighbours": None if _narrowed(where) else partial(_beside, rooms),
+        "neighbours": None if _narrowed(where) else partial(_beside, rooms, visit.clearance),
     }  # fmt: skip
 
 
-def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, Any]) -> Answer | None:
+def _from_pairs(rooms: Rooms, visit: _Visit, question: str, where: dict[str, Any]) -> Answer | None:
     """What pairs know, unless the caller restricts the kinds, or there are none."""
     if where.get("kinds") is not None or not rooms.store.derived.has_pairs(where.get("space", DEFAULT_SPACE)):
         return None
@@ -136,41 +174,46 @@ def _from_pairs(rooms: Rooms, recall: Recall, question: str, where: dict[str, An
 
     def find(asked: str) -> Hits:
         with unrecorded(rooms.quiet):
-            return recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
+            return visit.recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
         try:
-            return rooms.store.get(parents[0], cube.scope.space) if parents else None
+            return rooms.store.get(parents[0], cube.scope.space, visit.clearance) if parents else None
         except UnknownCubeError:  # an import without it
             return None
 
-    known = by_pairs(question, find, source, rooms.encoding.compare)
+    found = by_pairs(question, find, source, rooms.encoding.compare)
     # Pairs of low trust do not answer by themselves: reading asks who else says so.
+    if found is None or _is_low(rooms, visit, found):
+        return None
+    if where.get("known_at") is not None:
+        return found
+    who = scope(visit.space, where.get("user"), where.get("agent"), where.get("session"))
+    instructions, notes = held(rooms.store, question, who, visit.clearance, None)
+    return replace(found, standing=instructions, notes=(*found.notes, *notes))
+
+
+def _is_low(rooms: Rooms, visit: _Visit, found: Answer) -> bool:
     low = tiers(rooms.settings.corroborate)
-    return None if known is None or _is_low(rooms, known, low) else known
-
-
-def _is_low(rooms: Rooms, found: Answer, low: frozenset[Trust]) -> bool:
-    space = found.used[0].cube.scope.space if found.used else None
-    cubes = (rooms.store.get(citation.cube_id, space) for citation in found.citations) if low else ()
+    cubes = (rooms.store.get(one.cube_id, visit.space, visit.clearance) for one in found.citations) if low else ()
     return any(cube.trust in low for cube in cubes)
 
 
-def _vouched(rooms: Rooms, recall: Recall, question: str, hits: Hits, where: dict[str, Any]) -> Vouched:
+def _vouched(rooms: Rooms, visit: _Visit, question: str, hits: Hits, where: dict[str, Any]) -> Vouched:
     """The hits that may enter an answer: those of low trust as far as something independent says the same."""
     low = tiers(rooms.settings.corroborate)
     if all(hit.cube.trust not in low for hit in hits):
         return Vouched(hits, (), {})
     with unrecorded(rooms.quiet):
-        wider = recall(question, k=WIDER, **_current(question, {**where, "explain": False}))
+        wider = visit.recall(question, k=WIDER, **_current(question, {**where, "explain": False}))
     doubted = [hit.cube.id for hit in hits if hit.cube.trust in low]
-    stated = rooms.store.derived.claims_beside(hits[0].cube.scope.space, doubted)
+    stated = rooms.store.derived.claims_beside(visit.space, doubted, visit.clearance)
     others = [hit.cube for hit in wider]
     return vouched(question, hits, others, low, stated=stated, embed=rooms.encoding.compare)
 
 
-def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any], passed: Vouched) -> Answer:
+def _noted(rooms: Rooms, visit: _Visit, found: Answer, hits: Hits, where: dict[str, Any], passed: Vouched) -> Answer:
     """The answer with what recall had to say, what was left out, and what contradicts the memories that it cites.
 
     What a model wrote is remembered as such, so that it is not learned again.
@@ -181,16 +224,22 @@ def _noted(rooms: Rooms, found: Answer, hits: Hits, where: dict[str, Any], passe
     if not found.abstained and hits:
         quoted = [hit.cube.text for hit in hits]
         digests = own_words(found.text, rooms.store.secret(), quoted)
-        rooms.store.trusted.keep_echoes(hits[0].cube.scope.space, digests, rooms.store.clock())
+        rooms.store.trusted.keep_echoes(visit.space, digests, rooms.store.clock())
     used = tuple(replace(hit, cube=passed.whole.get(hit.cube.id, hit.cube)) for hit in found.used)
-    return replace(found, used=used, notes=(*hits.notes, *passed.notes, *notes, *_disputed(rooms, found, where)))
+    data = tuple(
+        f"Not followed, because it is not the user's own word: {one.id}."
+        for one in hits.standing
+        if one not in followed(hits.standing)
+    )
+    notes = (*hits.notes, *passed.notes, *notes, *data, *_disputed(rooms, visit, found, where))
+    return replace(found, used=used, notes=notes, standing=hits.standing)
 
 
-def _beside(rooms: Rooms, cube: MemCube) -> list[MemCube]:
+def _beside(rooms: Rooms, clearance: Clearance | None, cube: MemCube) -> list[MemCube]:
     """The turns around one, without those of low trust and those that state only what something newer replaced."""
     low = tiers(rooms.settings.corroborate)
-    found = [one for one in rooms.store.beside(cube) if one.trust not in low]
-    stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found])
+    found = [one for one in rooms.store.beside(cube, clearance) if one.trust not in low]
+    stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found], clearance)
     old = {pair.old.cube_id for pair in outdated(stated, {one.seq for one in stated}).values()}
     return [one for one in found if one.id not in old]
 
@@ -200,25 +249,24 @@ def _narrowed(where: dict[str, Any]) -> bool:
     return any(where.get(name) is not None for name in _NARROWING)
 
 
-def _disputed(rooms: Rooms, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
+def _disputed(rooms: Rooms, visit: _Visit, found: Answer, where: dict[str, Any]) -> tuple[str, ...]:
     cited = {citation.cube_id for citation in found.citations}
     if not cited or _narrowed(where):
         return ()
-    space = where.get("space") or DEFAULT_SPACE
-    pairs = disputed(resolve(rooms.store.derived.claims_beside(space, sorted(cited))))
+    pairs = disputed(resolve(rooms.store.derived.claims_beside(visit.space, sorted(cited), visit.clearance)))
     return tuple(
         f"Contradicted: {other.cube_id} says {'not ' if other.negated else ''}{other.fact.value!r} of "
         f"{other.fact.subject}, {other.fact.relation}."
         for pair in pairs
         for one, other in ((pair.first, pair.second), (pair.second, pair.first))
-        if one.cube_id in cited and other.cube_id not in cited and _visible(rooms, other.cube_id, where)
+        if one.cube_id in cited and other.cube_id not in cited and _visible(rooms, visit, other.cube_id, where)
     )
 
 
-def _visible(rooms: Rooms, cube_id: str, where: dict[str, Any]) -> bool:
+def _visible(rooms: Rooms, visit: _Visit, cube_id: str, where: dict[str, Any]) -> bool:
     """Whether the filters of the question let a memory be seen."""
     try:
-        scope = rooms.store.get(cube_id).scope
+        scope = rooms.store.get(cube_id, visit.space, visit.clearance).scope
     except UnknownCubeError:  # forgotten in this very moment
         return False
     return all(where.get(name) in {None, getattr(scope, name)} for name in ("user", "agent", "session"))

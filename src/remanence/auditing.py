@@ -141,6 +141,7 @@ class Audit:
         KeyMissingError
             `Settings.signing_key` can neither be read nor be made.
         """
+        self._gate.check(Operation.AUDIT, None)
         return public_key(self._rooms.settings, path)
 
     def _own(self) -> Collection[bytes] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from remanence.cubes import MemCube
 from remanence.language.slots import Stated, disputed, resolve
+from remanence.policies import Clearance
 from remanence.store.protocol import Store
 
 _MOST = 1000  # contradictions listed: more would not help anyone
@@ -41,10 +42,10 @@ class Conflict:
         return {"subject": self.subject, "relation": self.relation, **sides}
 
 
-def conflicts(store: Store, space: str) -> list[Conflict]:
+def conflicts(store: Store, space: str, clearance: Clearance | None = None) -> list[Conflict]:
     """The contradictions among the current memories of a space, by subject and relation, at most a thousand."""
-    pairs = disputed(resolve(store.derived.claims(space)))[:_MOST]
-    cubes = store.fetch(space, sorted({side.seq for pair in pairs for side in (pair.first, pair.second)}))
+    pairs = disputed(resolve(store.derived.claims(space, clearance=clearance)))[:_MOST]
+    cubes = store.fetch(space, sorted({side.seq for pair in pairs for side in (pair.first, pair.second)}), clearance)
     return [
         Conflict(pair.first.fact.subject, pair.first.fact.relation, _side(pair.first, cubes), _side(pair.second, cubes))
         for pair in pairs

@@ -370,6 +370,8 @@ class Page(list[MemCube]):
     def __init__(self, cubes: list[MemCube], cursor: str | None) -> None:
         super().__init__(cubes)
         self.cursor = cursor
+        self.withheld = 0
+        """How many memories among them the caller may not see."""
 
 
 def posix(moment: datetime) -> float:

@@ -14,6 +14,7 @@ from remanence.errors import InputError, NotFoundError, TransitionError
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Policy, Trigger, Trust
 from remanence.rooms import Rooms
+from remanence.sharing import govern
 from remanence.store.parts import Diff, Event, RolledBack, Transition
 from remanence.write.messages import lifetime, moment, policy_of, text
 
@@ -99,7 +100,7 @@ class Lifecycle:
         wanted = {name: getattr(changed, name) for name, value in given.items() if value is not None}
         wanted |= {"expires_at" if name == "ttl" else name: _CLEARED[name] for name in clear}
         current = self._store.versions(one, where)[-1]
-        governed = self._store.lifecycle.govern(one, replace(current.policy, **wanted), where)
+        governed = govern(self._store, current, replace(current.policy, **wanted))
         self._rooms.wrote(falls_due=bool(governed.policy.expires_at or governed.policy.half_life))
         return governed
 
@@ -107,7 +108,9 @@ class Lifecycle:
         """What became of a memory, when, why and by whom, oldest first."""
         one = identity(cube_id)
         where, _ = self._gate.locate(Operation.HISTORY, one, optional_space(space))
-        return self._store.lifecycle.events(one, where)
+        found = self._store.lifecycle.events(one, where)
+        self._gate.told(Operation.HISTORY, where, [one])
+        return found
 
     def in_state(
         self, state: State | str, *, space: str = DEFAULT_SPACE, limit: int = 100, after: str | None = None
@@ -117,15 +120,19 @@ class Lifecycle:
             wanted = State(state)
         except ValueError:
             raise InputError(f"There is no state {state!r}.", f"Use one of: {', '.join(State)}.") from None
-        self._gate.check(Operation.LIST, space)
-        self._rooms.has_space(scope(space, None, None, None).space)
-        return self._store.lifecycle.in_state(space, wanted, count(limit, "limit", 10_000), after)
+        operation = Operation.TRUST if wanted is State.GENERATED else Operation.LIST  # quarantine is not for readers
+        clearance = self._gate.check(operation, scope(space, None, None, None).space)
+        self._rooms.has_space(space)
+        page = self._store.lifecycle.in_state(space, wanted, count(limit, "limit", 10_000), after, clearance)
+        self._gate.told(operation, space, [cube.id for cube in page])
+        return page
 
     def usage(self, cube_id: str | MemCube) -> tuple[int, datetime | None]:
         """How often a memory with a half-life was recalled, and when last. Others are not counted."""
         one = identity(cube_id)
-        self._gate.locate(Operation.HISTORY, one, None)
+        where, _ = self._gate.locate(Operation.HISTORY, one, None)
         self._rooms.note_uses()
+        self._gate.told(Operation.HISTORY, where, [one])
         return self._store.lifecycle.usage(one)
 
     def care(self) -> Cared:
@@ -150,12 +157,18 @@ class Lifecycle:
 
 def diff(rooms: Rooms, gate: Gate, first: object, second: object, space: str) -> Diff:
     """See `Memory.diff`."""
-    gate.check(Operation.DIFF, scope(space, None, None, None).space)
+    clearance = gate.check(Operation.DIFF, scope(space, None, None, None).space)
     begins, ends = moment(first, "first"), moment(second, "second") or rooms.store.clock()
     if begins is None or posix(begins) > posix(ends):
         raise InputError(f"The first time is {first!r}, the second {second!r}.", "Give two times in their order.")
     rooms.has_space(space)
-    return rooms.store.timeline.diff(space, begins, ends)
+    found = rooms.store.timeline.diff(space, begins, ends, clearance)
+    gate.told(
+        Operation.DIFF,
+        space,
+        [cube.id for cube in (*found.added, *(one.after for one in found.changed), *found.removed)],
+    )
+    return found
 
 
 def rollback(rooms: Rooms, gate: Gate, to: object, space: str) -> RolledBack:

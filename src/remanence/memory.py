@@ -13,14 +13,14 @@ from remanence.arguments import chosen, count, identity, kind_set, meta_filter, 
 from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
-from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate, Operation
-from remanence.policies import Clock, Trust, utc_now
+from remanence.policies import Clearance, Clock, Trust, utc_now
 from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.stats import Stats
-from remanence.store.protocol import Checked, Store
+from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
+from remanence.write.forgotten import refuse_forgotten
 from remanence.write.messages import Content, Message, messages, moment, name
 from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from remanence.conflicts import Conflict
     from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
-    from remanence.forgetting import Receipts
+    from remanence.forget.plan import Plan
+    from remanence.forget.receipt import Receipt
+    from remanence.forgetting import Receipts, Wanted
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
@@ -81,10 +83,10 @@ class Memory:
         location = self.settings.store if location is None else location
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
-        self._store: Store = SQLiteStore(
+        self._store = SQLiteStore(
             location if location == ":memory:" else place(location, "location"), self.settings, clock
         )
-        self._gate = Gate(self._store, None)
+        self._gate = Gate(self._store, None, self.settings.access_log)
         self._profile = profile
         self._rooms = Rooms(self._store, self.settings, profile, model, Upkeep(_care, _sign))
 
@@ -95,7 +97,7 @@ class Memory:
         session: str | None = None, source: str | None = None, idempotency_key: str | None = None,
         trust: Trust | str | None = None, sensitivity: str | None = None, access: Sequence[str] | None = None,
         ttl: float | timedelta | None = None, priority: float | None = None, half_life: float | None = None,
-        progress: Progress | None = None,
+        relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a text, a message, or a list of them: one cube each. Returns their ids, in order, once they are durable.
 
@@ -105,7 +107,7 @@ class Memory:
         governed is told by `trust`, `sensitivity`, `access`, `ttl` (seconds), `priority`, `half_life` (days), for all messages
         or in one, and by `trigger` ({"always": true} or {"words": [...]}), which makes a standing instruction of it. The same message from the same source again makes no second cube: its id
         comes back. A long list is committed in batches of `Settings.commit_every`; what was committed stays, and the same
-        call again goes on from there.
+        call again goes on from there. A text that was forgotten is refused; with `relearn` it is learned again.
 
         Raises
         ------
@@ -113,6 +115,8 @@ class Memory:
             Something is empty, too large or of a wrong type. Nothing was written.
         IdempotencyConflictError
             `idempotency_key` was used for other content.
+        ForgottenError
+            A text was forgotten in this space before.
         StoreError
             The store could not commit. Batches before that are safe.
         """
@@ -122,17 +126,17 @@ class Memory:
             "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
         }  # fmt: skip
         found = messages(content, self.settings, governed)
-        return self._write(found, target, key, progress)
+        return self._write(Operation.ADD, found, target, key, progress, relearn=bool(relearn))
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
-        session: str | None = None, skip_unreadable: bool = False, progress: Progress | None = None,
+        session: str | None = None, skip_unreadable: bool = False, relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a file or a folder: .txt, .md, .html, chat exports in .json and .jsonl; .pdf and .docx with the extra `files`.
 
         All files are read and checked before the first cube is written. Documents become passages. Ingesting the same
         files again adds only what is new. With `skip_unreadable` a file that cannot be read does not stop the others: the
-        result's `skipped` names it.
+        result's `skipped` names it, and passages that were forgotten before; with `relearn` those are learned again.
 
         Raises
         ------
@@ -142,21 +146,30 @@ class Memory:
         from remanence.write.files import read_all
 
         target = Target(scope(space, user, agent, session), "api")
+        self._gate.check(Operation.INGEST, target.scope.space)
         found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
-        ids = self._write(found, target, None, progress)
-        ids.skipped = skipped
+        ids = self._write(Operation.INGEST, found, target, None, progress, relearn=bool(relearn), leave_out=True)
+        ids.skipped = (*skipped, *ids.skipped)
         return ids
 
-    def _write(self, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None) -> Ids:
+    def _write(
+        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None, *,
+        relearn: bool = False, leave_out: bool = False,
+    ) -> Ids:  # fmt: skip
+        clearance = self._gate.check(operation, target.scope.space)
         embed, every = self._encoding.documents, self.settings.commit_every
         guard = self._rooms.quarantine
-        ids = write(self._store, found, target, embed, commit_every=every, key=key, progress=progress, guard=guard)
+        ids = write(
+            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
+            relearn=relearn, leave_out=leave_out, guard=guard,
+        )  # fmt: skip
         self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
+        self._gate.told(operation, target.scope.space, ids)
         return ids
 
     def correct(
         self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
-        source: str | None = None,
+        relearn: bool = False, source: str | None = None,
     ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
@@ -169,13 +182,17 @@ class Memory:
             No such memory.
         InputError
             The text is empty, too large or of a wrong type.
+        ForgottenError
+            The text was forgotten in this space before, and `relearn` is not set.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
+        where, clearance = self._gate.locate(Operation.CORRECT, identity(cube_id), optional_space(space))
         while True:
-            current = self._store.get(identity(cube_id), optional_space(space))
+            current = self._store.get(identity(cube_id), where, clearance)
             if checked == current.text:
                 return current
+            refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
                 current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
@@ -202,6 +219,7 @@ class Memory:
         from remanence.asking import extractor_of
         from remanence.reading import read
 
+        self._gate.check(Operation.EXTRACT, optional_space(space))
         reader, only = extractor_of(extractor, self._rooms), self._rooms.known_space(space)
         return read(self._store, reader, self._encoding.documents, space=only, progress=progress)
 
@@ -218,7 +236,8 @@ class Memory:
 
         if path is not None:
             target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
-            return self._write(pairs_in(path, self.settings), target, None, progress)
+            return self._write(Operation.ADD, pairs_in(path, self.settings), target, None, progress)
+        self._gate.check(Operation.PAIR, optional_space(space))
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
 
     def consolidate(
@@ -256,22 +275,39 @@ class Memory:
         where = scope(space, user, None, None)
         clearance = self._gate.check(Operation.LIST, where.space)
         self._rooms.has_space(where.space)
-        return profile(self._store, where.space, where.user, about, clearance)
+        found = profile(self._store, where.space, where.user, about, clearance)
+        self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
+        return found
 
-    def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
-        """Erase memories: every version, every index entry, every trace in the file's free pages and log.
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt | Plan:  # fmt: skip
+        """Erase memories by their ids, or all that hold the words of a `query`, come from a `source`, belong to a `user`, or
+        are in a `space`: with all their versions, everything that was derived from them, and every trace in the file.
 
-        The file is rewritten and its bytes are searched afterwards. Several ids at once cost one rewrite.
+        The file is rewritten, searched and asked afterwards; the signed receipt says what was looked for and what cannot be
+        reached. With `dry_run` nothing happens: the plan comes back. `tombstone` keeps keyed digests, so that the same text
+        is not learned again silently. `reason` stays in the receipt. Several ids at once cost one rewrite.
 
         Raises
         ------
+        InputError
+            Not exactly one kind of thing was named, or the reason repeats what is to go.
         UnknownCubeError
-            One of the ids is not there. Nothing was erased.
+            One of the ids is not there, or nothing is meant. Nothing was erased.
+        FrozenError
+            Something that would go is frozen. Nothing was erased.
         ForgetIncompleteError
-            A trace could not be removed, or its absence not be shown.
+            A trace could not be removed, or its absence not be shown; its `receipt` says which.
         """
-        some = list(cube_id) if isinstance(cube_id, Iterable) and not isinstance(cube_id, str | MemCube) else [cube_id]
-        return forget(self._store, [identity(one) for one in some], optional_space(space))
+        from remanence.forgetting import forget
+
+        return forget(
+            self._rooms, self._gate, cube_id, query=query, source=source, user=user, space=space, reason=reason,
+            dry_run=dry_run, tombstone=tombstone, progress=progress,
+        )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -302,6 +338,26 @@ class Memory:
         EmbedderMismatchError
             The store was built with another embedder: `reindex` or change the settings.
         """
+        where = scope(space, user, agent, session)
+        clearance = self._gate.check(Operation.RECALL, where.space)
+        hits = self._found(
+            clearance, question, space=space, user=user, agent=agent, session=session, k=k, kinds=kinds, since=since,
+            until=until, as_of=as_of, known_at=known_at, now=now, meta=meta, explain=explain, route=route, current=current,
+        )  # fmt: skip
+        self._gate.told(
+            Operation.RECALL, space, [*(hit.cube.id for hit in hits), *(one.id for one in hits.standing)], hits.withheld
+        )
+        return hits
+
+    def _found(
+        self, clearance: Clearance | None, question: str, /, *, space: str = DEFAULT_SPACE, user: str | None = None,
+        agent: str | None = None, session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
+        since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
+        known_at: datetime | str | None = None, now: datetime | str | None = None, meta: Mapping[str, Any] | None = None,
+        explain: bool = True, route: Route | str | None = None, current: bool = False,
+    ) -> Hits:  # fmt: skip
+        """See `recall`, for a caller whom the gate has let pass."""
+        from remanence.governance.standing import held
         from remanence.recall.query import Query
 
         asked_as_of, knew = moment(as_of, "as_of"), moment(known_at, "known_at")
@@ -311,12 +367,15 @@ class Memory:
             question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
             kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
             now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
-            route=chosen(route), current=bool(current),
+            route=chosen(route), current=bool(current), clearance=clearance,
         )  # fmt: skip
         if not self._rooms.has_space(space):
             return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
         hits = self._recall(query, self._encoding.question)
         hits.notes += self._encoding.notes()
+        if knew is None:  # what holds now says nothing of what the store knew once
+            hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
+            hits.notes += note
         self._rooms.record(query, hits)
         self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
         return hits
@@ -339,7 +398,7 @@ class Memory:
         """
         from remanence.asking import ask
 
-        return ask(self._rooms, self.recall, question, k=k, method=method, budget=budget, **where)
+        return ask(self._rooms, self._gate, self._found, question, k=k, method=method, budget=budget, **where)
 
     def ask_stream(
         self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any
@@ -347,7 +406,7 @@ class Memory:
         """As `ask`, in pieces as they are written, and at the end the checked `Answer`. Closing the iterator stops the model."""
         from remanence.asking import ask_stream
 
-        return ask_stream(self._rooms, self.recall, question, k=k, method=method, budget=budget, **where)
+        return ask_stream(self._rooms, self._gate, self._found, question, k=k, method=method, budget=budget, **where)
 
     def calibrate(
         self, labelled: str | Path | Iterable[Labelled | Mapping[str, Any]], *, space: str = DEFAULT_SPACE,
@@ -359,6 +418,7 @@ class Memory:
         """
         from remanence.calibration import calibrate, dumped, read_labels
 
+        self._gate.check(Operation.CALIBRATE, scope(space, None, None, None).space)
         self._rooms.known_space(space)
         rows = read_labels(place(labelled, "labelled")) if isinstance(labelled, str | Path) else labelled
         fitted = calibrate(rows, space, self._recall, self._encoding.question, progress)
@@ -369,15 +429,25 @@ class Memory:
         """Pairs of memories, of all users of a space, that cannot both hold and that time does not order, with both sides and their sources."""
         from remanence.conflicts import conflicts
 
-        return conflicts(self._store, space) if self._rooms.has_space(scope(space, None, None, None).space) else []
+        where = scope(space, None, None, None).space
+        clearance = self._gate.check(Operation.CONFLICTS, where)
+        found = conflicts(self._store, where, clearance) if self._rooms.has_space(where) else []
+        self._gate.told(Operation.CONFLICTS, where, [side.cube.id for one in found for side in (one.first, one.second)])
+        return found
 
     def get(self, cube_id: str | MemCube, *, space: str | None = None) -> MemCube:
         """The current version of a memory; UnknownCubeError if there is none, or none in `space`."""
-        return self._store.get(identity(cube_id), optional_space(space))
+        where, clearance = self._gate.locate(Operation.GET, identity(cube_id), optional_space(space))
+        cube = self._store.get(identity(cube_id), where, clearance)
+        self._gate.told(Operation.GET, cube.scope.space, [cube.id])
+        return cube
 
     def history(self, cube_id: str | MemCube, *, space: str | None = None) -> Cubes:
         """All versions of a memory, oldest first; UnknownCubeError if there is none."""
-        return self._store.versions(identity(cube_id), optional_space(space))
+        where, clearance = self._gate.locate(Operation.HISTORY, identity(cube_id), optional_space(space))
+        versions = self._store.versions(identity(cube_id), where, clearance)
+        self._gate.told(Operation.HISTORY, versions[0].scope.space, [versions[0].id])
+        return versions
 
     def diff(self, first: datetime | str, second: datetime | str | None = None, *, space: str = DEFAULT_SPACE) -> Diff:
         """What changed in a space between two times, as the store knew it; up to now if one time is given."""
@@ -407,23 +477,28 @@ class Memory:
         """Memories of a space in the order of writing. `after` takes the `cursor` of the page before."""
         where = scope(space, user, agent, session)
         filters = {key: value for key in ("user", "agent", "session") if (value := getattr(where, key)) is not None}
+        clearance = self._gate.check(Operation.LIST, where.space)
         self._rooms.has_space(space)
         if after is not None and not isinstance(after, str):
             raise InputError(f"after is {after!r}.", "Pass the `cursor` of the page before, or None.")
-        return self._store.page(space, count(limit, "limit", _MOST_HITS), after, filters)
+        page = self._store.page(space, count(limit, "limit", _MOST_HITS), after, filters, clearance)
+        self._gate.told(Operation.LIST, where.space, [cube.id for cube in page], page.withheld)
+        return page
 
     def spaces(self) -> Sequence[str]:
-        """Names of the spaces that hold or held something."""
-        return self._store.spaces()
+        """Names of the spaces that hold or held something: for a principal, those that he was granted something in."""
+        return self._gate.among(Operation.STATS, self._store.spaces())
 
     def stats(self) -> Stats:
-        """Sizes, counts, and the embedder."""
+        """Sizes, counts, and the embedder; for a principal, of the spaces that he was granted something in."""
+        spaces = self._gate.among(Operation.STATS, self._store.spaces())
+        whole = self._gate.allows(Operation.STATS, None)
         return Stats(
             location=self._store.location,
             embedder=self._store.note("embedder"),
             memory_bytes=self._rooms.recall_.nbytes if self._rooms.recall_ else 0,
-            by_space=self._store.sizes(),
-            **self._store.counts(),
+            by_space={space: size for space, size in self._store.sizes().items() if space in spaces},
+            **self._store.counts(None if whole else spaces),
         )
 
     # ── care ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -431,12 +506,14 @@ class Memory:
     def verify(self, *, sample: int = 64) -> Checked:
         """Check the whole store: pages, journal chain, commitments, versions, derived keys; and `sample` vectors by embedding again."""
         sample = count(sample, "sample", _MOST_HITS, least=0)
+        self._gate.check(Operation.VERIFY, None)
         checked = self._store.verify()
         looked_at, problems = self._encoding.verify(sample if checked.ok else 0)
         return Checked({**checked.checks, "vectors embedded again": looked_at}, checked.problems + problems)
 
     def reindex(self, progress: Progress | None = None) -> int:
         """Derive all keys anew, with the embedder of the settings. Returns how many versions were done. Can be interrupted and repeated."""
+        self._gate.check(Operation.REINDEX, None)
         done = self._encoding.reindex(progress)
         if self._rooms.recall_:
             self._rooms.recall_.drop()
@@ -445,18 +522,25 @@ class Memory:
     def backup(self, path: str | Path) -> Path:
         """Copy the store to a new file while it is in use. Note that a later `forget` cannot reach the copy."""
         target = place(path, "path")
+        self._gate.check(Operation.BACKUP, None)
         self._store.backup(target)
+        self._store.tombstones.made_copy("backup", target)
         return target
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
         """Write every version as JSON Lines to a new file. Returns how many. An import of it exports again to the same bytes."""
         from remanence.portable import export
 
+        self._gate.check(Operation.EXPORT, optional_space(space))
         self._rooms.known_space(space)
-        return export(self._store, place(path, "path"), space, vectors=vectors)
+        target = place(path, "path")
+        count = export(self._store, target, space, vectors=vectors)
+        self._store.tombstones.made_copy("export", target, space)
+        return count
 
-    def import_(self, path: str | Path, progress: Progress | None = None) -> int:
-        """Read what `export` wrote. Returns how many versions were new.
+    def import_(self, path: str | Path, progress: Progress | None = None, *, relearn: bool = False) -> int:
+        """Read what `export` wrote. Returns how many versions were new. Memories that were forgotten since, or hold a sentence of
+        what was, are left out with a warning; with `relearn` they come back.
 
         Raises
         ------
@@ -465,16 +549,25 @@ class Memory:
         """
         from remanence.portable import import_
 
-        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        self._gate.check(Operation.IMPORT, None)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
         self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
         return new
 
     # ── governance: each room has a door of its own ──────────────────────────────────────────────────────────────────
 
     def acting_as(self, principal: str) -> Memory:
-        """The same memory as somebody else may use it: what that principal was granted, and nothing else. Every access is logged."""
+        """The same memory as somebody else may use it: what that principal was granted, and nothing else. Every access is logged.
+
+        Raises
+        ------
+        AccessDeniedError
+            Only the owner of the file can act as others.
+        InputError
+            The name is empty, or "owner".
+        """
         other = copy(self)
-        other._gate = Gate(self._store, name(principal, "The principal"))  # noqa: SLF001 (a copy of ourselves)
+        other._gate = self._gate.acting_as(principal)  # noqa: SLF001 (a copy of ourselves)
         return other
 
     @property

@@ -136,7 +136,11 @@ class Rooms:
         self.store.trusted.record(query.scope.space, query.question, filters_of(query), ids, self.store.clock())
 
     def wrote(self, *, falls_due: bool = False) -> None:
-        """Something is durable that nobody has read yet; or something may expire or fade from now on."""
+        """Something is durable that nobody has read yet, and that shares may have to show; or something falls due from now on."""
+        if self.store.grants.shares.any():
+            from remanence.sharing import sync
+
+            sync(self.store)
         if self.settings.background != "off":
             self.background.wake()
         if falls_due:

@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from remanence.consolidate.product import META, cube_of, is_product, lowest, merged, policy_of, suits, versions_of
+from remanence.consolidate.product import (
+    META,
+    cube_of,
+    is_product,
+    lowest,
+    merged,
+    policy_of,
+    stricter,
+    suits,
+    versions_of,
+)
 from remanence.cubes import Kind, State
 from remanence.policies import Policy, Trigger, Trust
 
@@ -38,6 +48,17 @@ def test_the_strictest_of_some_policies(cube):
     assert policy_of(some) == Policy(
         trust=Trust.WEB, sensitivity="health", access=("bob",), expires_at=early, priority=1.0
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ({}, {}, (None, ())), ({"sensitivity": "a"}, {}, ("a", ())), ({}, {"access": ("x",)}, (None, ("x",))), ({"sensitivity": "a"}, {"sensitivity": "b"}, None),
+        ({"access": ("x", "y")}, {"access": ("y", "z"), "sensitivity": "a"}, ("a", ("y",))), ({"access": ("x",)}, {"access": ("z",)}, None),
+    ],
+)  # fmt: skip
+def test_what_two_policies_ask_for_together(one, other, both):
+    assert stricter(Policy(**one), Policy(**other)) == stricter(Policy(**other), Policy(**one)) == both
 
 
 def test_the_order_of_tiers(cube):

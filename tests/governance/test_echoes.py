@@ -33,7 +33,8 @@ def test_an_answer_is_recognised(text):
     "text",
     [
         "The office in Lisbon opens at nine.",
-        "I went to the office today and it was closed, which surprised me a lot. " * 3 + ANSWER.split("[1]", maxsplit=1)[0],
+        "I went to the office today and it was closed, which surprised me a lot. " * 3
+        + ANSWER.split("[1]", maxsplit=1)[0],
         "Yes.",
         "",
     ],

@@ -80,6 +80,13 @@ def test_data_and_logprobs_come_back_too(kept):
     assert second.logprobs == (TokenLogprob("x", -0.5),)
 
 
+def test_an_answer_is_given_only_to_prompts_that_show_all_that_it_was_made_from(kept):
+    model = CachedModel(ScriptedModel(["one", "two", "three"]), kept)
+    assert model.generate(ASK).text == "one"
+    assert model.generate(replace(ASK, sources=("c1",))).text == "two"  # as somebody who may not see c2
+    assert model.generate(replace(ASK, sources=("c1", "c3"))).text == "two"
+
+
 def test_spaces_never_share(kept):
     model = CachedModel(ScriptedModel(["of a", "of b"]), kept)
     texts = [model.generate(replace(ASK, space=space)).text for space in ("a", "b", "a", "b")]
@@ -126,7 +133,7 @@ def test_only_temperature_zero_is_kept(kept):
     assert [model.generate(warm).text, model.generate(warm).text] == ["a", "b"]
     assert [*model.stream(warm), *model.stream(warm)] == ["c", "d"]
     assert not kept.rows
-    kept.keep_reply("studio", prompt_key("scripted", warm), '{"text": "kept", "logprobs": null}', ())
+    kept.keep_reply("studio", prompt_key("scripted", warm), '{"text": "kept", "logprobs": null, "sources": []}', ())
     with pytest.raises(EndpointError):  # the script is at its end, and what is kept is not looked at
         model.generate(warm)
 
@@ -192,7 +199,15 @@ def test_streams_of_foreign_models_are_checked_before_they_are_kept(kept):
 
 @pytest.mark.parametrize(
     "rubbish",
-    ["", "text", "[]", "{}", '{"text": 7, "logprobs": null}', '{"text": "a", "logprobs": [7]}', "[" * 100_000],
+    [
+        "",
+        "text",
+        "[]",
+        "{}",
+        '{"text": 7, "logprobs": null, "sources": []}',
+        '{"text": "a", "logprobs": [7]}',
+        "[" * 100_000,
+    ],
 )
 def test_what_cannot_be_read_is_asked_for_again_and_replaced(kept, rubbish):
     kept.keep_reply("studio", prompt_key("scripted", ASK), rubbish, ())
@@ -204,7 +219,9 @@ def test_what_cannot_be_read_is_asked_for_again_and_replaced(kept, rubbish):
 
 def test_a_kept_answer_that_does_not_fit_is_asked_for_again(kept):
     prompt = replace(ASK, schema=SCHEMA)
-    kept.keep_reply("studio", prompt_key("scripted", prompt), '{"text": "no JSON", "logprobs": null}', ())
+    kept.keep_reply(
+        "studio", prompt_key("scripted", prompt), '{"text": "no JSON", "logprobs": null, "sources": []}', ()
+    )
     model = CachedModel(ScriptedModel(['{"a": 1}']), kept)
     assert model.generate(prompt).data == {"a": 1}
     assert model.generate(prompt).cost.cached == 1

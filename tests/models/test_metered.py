@@ -136,7 +136,7 @@ def test_a_stream_hands_on_its_completion():
 
 class Nowhere:
     def reply(self, space, key):
-        return '{"text": "kept", "logprobs": null}'
+        return '{"text": "kept", "logprobs": null, "sources": []}'
 
     def keep_reply(self, space, key, answer, sources):
         raise AssertionError

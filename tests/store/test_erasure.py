@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remanence.store.erasure import pieces
+from remanence.store.scan import pieces
 from remanence.store.sqlite import SQLiteStore
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remanence.answer.pack import Packed
 from remanence.answer.times import day_of
-from remanence.cubes import Cost
-from remanence.models.language import Completion, LanguageModel, Prompt
+from remanence.cubes import Cost, MemCube
+from remanence.models.language import Completion, LanguageModel, Prompt, Turn
 from remanence.models.prompts import quoted, render
 
 
@@ -21,18 +22,32 @@ class Reading:
     question: str
     packed: Packed
     now: datetime
+    standing: tuple[MemCube, ...] = ()
+    """Instructions of the user's own, which hold for every answer."""
 
     def prompt(self, name: str, **values: str) -> Prompt:
         """A prompt of this name with the memories in it, and the question; `values` are filled in as they are."""
         turns = render(
             name, memories=self.packed.text, question=quoted(self.question), today=day_of(self.now), **values
         )
+        told = instructions(self.standing)
+        if told:
+            turns = tuple(Turn(one.role, f"{one.content}\n\n{told}") if one.role == "system" else one for one in turns)
         return self.about(Prompt(turns=turns))
 
     def about(self, prompt: Prompt) -> Prompt:
         """The prompt with the space and the ids of the memories that it goes back to, for the cache."""
         space = self.packed.entries[0].hit.cube.scope.space if self.packed.entries else ""
-        return replace(prompt, space=space, sources=self.packed.ids)
+        return replace(prompt, space=space, sources=(*self.packed.ids, *(one.id for one in self.standing)))
+
+
+def instructions(standing: Sequence[MemCube]) -> str:
+    """Standing instructions as a part of what a model is told; empty where there are none."""
+    if not standing:
+        return ""
+    lines = "\n".join(quoted(one.text) for one in standing)
+    [told, _] = render("standing", instructions=lines)
+    return told.content
 
 
 class Asking:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeVar, get_args
 
-from remanence.answer.asking import Asking, Reading
+from remanence.answer.asking import Asking, Reading, instructions
 from remanence.answer.cite import cite_candidate, uphold
 from remanence.answer.evidence import Embed
 from remanence.answer.extractive import extract
@@ -16,7 +16,7 @@ from remanence.answer.plain import MOST_TOKENS, UNANSWERABLE, Written, parse_mar
 from remanence.answer.profile import DEFAULT, Profile
 from remanence.answer.route import conflicting
 from remanence.answer.sure import resolve
-from remanence.cubes import Answer, Cost, Hit
+from remanence.cubes import Answer, Cost, Hit, MemCube
 from remanence.errors import BrokenAnswerError, EndpointError, InputError, NoModelError
 from remanence.models.language import LanguageModel
 
@@ -32,7 +32,7 @@ _FRAME = 900
 def answer(
     question: str, hits: Sequence[Hit], *, model: LanguageModel | None = None, method: Method = "auto",
     embed: Embed | None = None, now: datetime | None = None, budget: int | None = None, profile: Profile = DEFAULT,
-    neighbours: Neighbours | None = None,
+    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (),
 ) -> Answer:  # fmt: skip
     """Answer a question from hits, every sentence with citations, or abstain.
 
@@ -43,7 +43,7 @@ def answer(
     `embed` gives unit vectors of texts, if there is an embedder: closeness in meaning then counts as well. `now` is what
     "today" is to the model; the clock if not given. `budget` is in tokens of memories in a prompt, by the model's count; 4000 if
     not given, and never more than the model's context leaves. `neighbours` gives the cubes around one, to be read along
-    where the budget allows.
+    where the budget allows. `standing` are the user's standing instructions: the model is told to follow them.
 
     A model that fails does not fail the answer: it is given by extraction, and a note says why.
 
@@ -54,7 +54,7 @@ def answer(
     NoModelError
         `plain` or `sure` without a model.
     """
-    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours)
+    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing)
     chosen = _method(method, task)
     if not hits:
         return _nothing()
@@ -70,7 +70,7 @@ def answer(
 def answer_stream(
     question: str, hits: Sequence[Hit], *, model: LanguageModel | None = None, method: Method = "auto",
     embed: Embed | None = None, now: datetime | None = None, budget: int | None = None, profile: Profile = DEFAULT,
-    neighbours: Neighbours | None = None,
+    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (),
 ) -> Iterator[str | Answer]:  # fmt: skip
     """As `answer`, but yields the text in pieces as it is written and, last, the checked `Answer`.
 
@@ -78,7 +78,7 @@ def answer_stream(
     dropped afterwards, the `Answer` is what counts. SuRe and extraction have nothing to show before they are done. Errors are
     raised by the first `next`. Closing the iterator stops the model.
     """
-    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours)
+    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing)
     if _method(method, task) == "plain" and hits and model is not None:
         asking = Asking(model)
         try:
@@ -87,7 +87,8 @@ def answer_stream(
             yield task.fallen_back(error, asking.cost)
         return
     whole = answer(
-        question, hits, model=model, method=method, embed=embed, now=task.now, budget=budget, profile=profile, neighbours=neighbours
+        question, hits, model=model, method=method, embed=embed, now=task.now, budget=budget, profile=profile, neighbours=neighbours,
+        standing=standing,
     )  # fmt: skip
     if whole.text:
         yield whole.text
@@ -106,6 +107,7 @@ class _Task:
     budget: int | None
     profile: Profile
     neighbours: Neighbours | None
+    standing: Sequence[MemCube]
 
     def extracted(self) -> Answer:
         """The answer without a model. A remote embedder that fails is left out, with a note."""
@@ -126,12 +128,13 @@ class _Task:
 
     def reading(self, model: LanguageModel) -> Reading:
         """The memories, packed for the model."""
-        room = model.context - MOST_TOKENS - _FRAME - model.count(self.question)
+        told = instructions(self.standing)
+        room = model.context - MOST_TOKENS - _FRAME - model.count(self.question) - model.count(told)
         packed = pack(
             self.hits, count=model.count, budget=max(min(self.budget or BUDGET, room), 0), question=self.question,
             neighbours=self.neighbours,
         )  # fmt: skip
-        return Reading(self.question, packed, self.now)
+        return Reading(self.question, packed, self.now, tuple(self.standing))
 
 
 def _method(method: str, task: _Task) -> str:

@@ -153,7 +153,11 @@ def _change(name: str) -> tuple[Change, Thresholds]:
         data = json.loads(text_of(name))
     except (ValueError, RecursionError) as error:
         raise UnreadableFileError(f"{name} is not JSON: {error}.", shape) from error
-    if not isinstance(data, dict) or {*data} - {"kind", "what", "thresholds"} or not isinstance(data.get("what", {}), dict):
+    if (
+        not isinstance(data, dict)
+        or {*data} - {"kind", "what", "thresholds"}
+        or not isinstance(data.get("what", {}), dict)
+    ):
         raise UnreadableFileError(f"{name} holds no change.", shape)
     try:
         return Change(data["kind"], data.get("what", {})), Thresholds(**data.get("thresholds", {}))

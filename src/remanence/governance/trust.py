@@ -195,7 +195,9 @@ def _supported(
     for number, (start, end) in enumerate(spans):
         sentence = cube.text[start:end]
         said = _said(sentence)
-        said = said._replace(keys=said.keys | (named & {*_WORD.findall(folded(sentence))}))  # also where it begins a sentence
+        said = said._replace(
+            keys=said.keys | (named & {*_WORD.findall(folded(sentence))})
+        )  # also where it begins a sentence
         held = number < _MOST_SENTENCES and _is_supported(said, asked | about, able, embed)
         pieces += [cube.text[last:start], sentence if held else " " * len(sentence)]
         last = end

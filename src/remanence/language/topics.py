@@ -28,14 +28,15 @@ class Topics:
             self._codes.setdefault(form, set()).add(code)
             self._longest = max(self._longest, min(len(words), _LONGEST))
 
-    def named(self, question: str) -> frozenset[int]:
-        """Codes of the names in a question; of overlapping names the longest wins."""
+    def named(self, question: str, among: frozenset[int] | None = None) -> frozenset[int]:
+        """Codes of the names in a question; of overlapping names the longest wins. With `among`, no other codes are known."""
         words = normalised(question).split()
         found: set[int] = set()
         at = 0
         while at < len(words):
             for length in range(min(self._longest, len(words) - at), 0, -1):
                 codes = self._codes.get(" ".join(words[at : at + length]))
+                codes = codes if among is None or codes is None else codes & among
                 if codes:
                     found |= codes
                     at += length

@@ -35,7 +35,8 @@ class CachedModel:
     """A `LanguageModel` that looks a prompt up before it asks the one inside.
 
     Only prompts of temperature 0 are looked up and kept, only answers that were neither cut off nor broken, and never across
-    spaces. A kept answer costs `Cost(cached=1)`. Two threads with the same new prompt both ask: none waits for the other.
+    spaces. An answer is given only to prompts that show every memory that it was made from: who asks may not be allowed to see
+    the others. A kept answer costs `Cost(cached=1)`. Two threads with the same new prompt both ask: none waits for the other.
     """
 
     def __init__(self, model: LanguageModel, replies: Replies) -> None:
@@ -89,7 +90,9 @@ class CachedModel:
         if answer is None:
             return None
         try:
-            text, logprobs = _unpacked(answer)
+            text, logprobs, sources = _unpacked(answer)
+            if not sources <= set(prompt.sources):
+                return None
             data = None if prompt.schema is None else parsed(text, prompt.schema)
         except (UnfitError, ValueError, LookupError, TypeError, RecursionError):
             return None  # the model is asked again, and its answer takes the place of this one
@@ -99,7 +102,7 @@ class CachedModel:
         if not prompt.temperature and completion.finish in WHOLE:
             key = prompt_key(self.name, prompt)
             with suppress(StoreBusyError):  # an answer that cannot be kept now is an answer all the same
-                self._replies.keep_reply(prompt.space, key, _packed(completion), prompt.sources)
+                self._replies.keep_reply(prompt.space, key, _packed(completion, prompt.sources), prompt.sources)
 
 
 def prompt_key(model: str, prompt: Prompt) -> bytes:
@@ -115,16 +118,17 @@ def prompt_key(model: str, prompt: Prompt) -> bytes:
     return blake2b(text.encode(), digest_size=32, person=b"remanence reply").digest()
 
 
-def _packed(completion: Completion) -> str:
-    return json.dumps({"text": completion.text, "logprobs": completion.logprobs}, ensure_ascii=False)
+def _packed(completion: Completion, sources: Sequence[str]) -> str:
+    kept = {"text": completion.text, "logprobs": completion.logprobs, "sources": sorted(set(sources))}
+    return json.dumps(kept, ensure_ascii=False)
 
 
-def _unpacked(answer: str) -> tuple[str, tuple[TokenLogprob, ...] | None]:
-    """The inverse of `_packed`; what is something else raises ValueError or kin."""
+def _unpacked(answer: str) -> tuple[str, tuple[TokenLogprob, ...] | None, set[str]]:
+    """The inverse of `_packed`; what is something else raises ValueError or kin, as does an answer of format 2, without sources."""
     kept = cast("dict[str, Any]", json.loads(answer))
-    text, logprobs = kept["text"], kept["logprobs"]
+    text, logprobs, sources = kept["text"], kept["logprobs"], set[str](kept["sources"])
     if not isinstance(text, str):
         raise TypeError("an answer that is no text")
     if logprobs is None:
-        return text, None
-    return text, tuple(TokenLogprob(str(token), float(logprob)) for token, logprob in logprobs)
+        return text, None, sources
+    return text, tuple(TokenLogprob(str(token), float(logprob)) for token, logprob in logprobs), sources

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from remanence.language import dates, tokens
 from remanence.language.names import named, speaks_of_self, speaks_to_assistant
 from remanence.recall.query import Query
-from remanence.recall.view import View
+from remanence.recall.view import Mask, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,26 @@ class Asked:
 
 
 def analyse(query: Query, view: View) -> Asked:
-    """Read a question with what the space knows: its speakers, its entities, the time it spans."""
-    naming = named(query.question, view.speakers)
+    """Read a question with what the caller may know of the space: its speakers, its entities, the time it spans."""
+    seen = view.open_to(query.clearance)
+    naming = named(query.question, view.speakers if seen is None else _speakers(view, seen))
     return Asked(
         content=naming.rest,
         terms=tuple(tokens.hashes(naming.rest)),
         speaker=_speaker(query.question, naming.people),
-        windows=dates.asked(query.question, query.as_of or query.now, view.span()),
+        windows=dates.asked(query.question, query.as_of or query.now, view.span(seen)),
         when=dates.asks_when(query.question),
         latest=dates.asks_latest(query.question),
-        topics=view.topics.named(query.question),
+        topics=view.topics.named(
+            query.question, None if seen is None else frozenset(view.about[view.alive & seen].tolist())
+        ),
     )
+
+
+def _speakers(view: View, seen: Mask) -> list[str]:
+    """Those who say something that the caller may see: of the others he must not learn that they are there."""
+    codes = frozenset(view.speaker[view.alive & seen].tolist())
+    return [name for name in view.speakers if view.code(name) in codes]
 
 
 def _speaker(question: str, people: frozenset[str]) -> str | None:

@@ -84,7 +84,7 @@ def search(
 
 def sought(entries: Entries, query: Query) -> str:
     """The question without the names of those who speak in the space: what both searches look for."""
-    return _named([cube for cube, _ in entries], query).rest
+    return _named([cube for cube, _ in entries if _seen(cube, query)], query).rest
 
 
 def parts(
@@ -103,7 +103,7 @@ def parts(
         turn.previous = turn.previous if turn.previous and id(turn.previous) in within else None
         turn.following = turn.following if turn.following and id(turn.following) in within else None
     vector = vector if any(turn.vector for turn in scope) else None
-    asked = _analyse(turns, query)
+    asked = _analyse([turn for turn in turns if _seen(turn.cube, query)], query)
     words, meaning = _words(scope, asked.terms, profile), _meaning(scope, vector, profile)
     written = _statements(scope, asked.terms, vector, profile)
     found = Parts([turn.cube for turn in scope], words, meaning)
@@ -157,7 +157,7 @@ def _in_scope(turn: _Turn, query: Query) -> bool:
     cube, asked, has = turn.cube, query.scope, turn.cube.scope
     meta = {name: (value, isinstance(value, bool)) for name, value in cube.meta.items()}  # true is not 1
     return (
-        (query.clearance is None or query.clearance.admits(cube.policy.sensitivity, cube.policy.access))
+        _seen(cube, query)
         and asked.user in (None, has.user)
         and asked.agent in (None, has.agent)
         and asked.session in (None, has.session)
@@ -166,6 +166,10 @@ def _in_scope(turn: _Turn, query: Query) -> bool:
         and (query.until is None or turn.observed < posix(query.until))
         and all(meta.get(name) == (value, isinstance(value, bool)) for name, value in query.meta.items())
     )
+
+
+def _seen(cube: MemCube, query: Query) -> bool:
+    return query.clearance is None or query.clearance.admits(cube.policy.sensitivity, cube.policy.access)
 
 
 def _stands_for_itself(cube: MemCube) -> bool:

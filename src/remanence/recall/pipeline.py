@@ -23,7 +23,7 @@ from remanence.recall.index import SpaceIndex
 from remanence.recall.lexical import bm25f
 from remanence.recall.profile import DEFAULT, Profile
 from remanence.recall.query import Query
-from remanence.recall.select import select
+from remanence.recall.select import select, withheld
 from remanence.recall.statements import closest, worded
 from remanence.recall.view import Mask, View
 from remanence.store.protocol import Store
@@ -70,10 +70,15 @@ class Recall:
         if query.route is None and (unneeded := gate.unneeded(query.question)):
             return Hits(notes=(f"Nothing was looked up: {unneeded.reason}.",), routed=unneeded)
         view = self.view(query.scope.space)
-        meta_seqs = self._store.matching(query.scope.space, query.meta) if query.meta else None
+        meta_seqs = self._store.matching(query.scope.space, query.meta, query.clearance) if query.meta else None
         mask = select(view, query, meta_seqs)
-        if not mask.any():
-            return Hits(notes=("No memory is within the filters.",))
+        found = (
+            self._found(query, view, mask, embed) if mask.any() else Hits(notes=("No memory is within the filters.",))
+        )
+        found.withheld = self._withheld(query, view, mask)
+        return found
+
+    def _found(self, query: Query, view: View, mask: Mask, embed: Embed) -> Hits:
         asked = analyse(query, view)
         profile = replace(self._profile, pool=max(self._profile.pool, 4 * query.k))
         weights = self.gate(query.scope.space) if query.route is None else gate.DEFAULT
@@ -90,7 +95,7 @@ class Recall:
         order, dropped = self._current(query, view, mask, fused.pool, order) if query.current else (order, ())
         order = order[: query.k]
         seqs = [int(seq) for seq in view.seq[fused.pool[order]]]
-        cubes = self._store.fetch(query.scope.space, seqs)
+        cubes = self._store.fetch(query.scope.space, seqs, query.clearance)
         return Hits(
             [
                 _hit(cubes[seq], fused, int(place), routed, explain=query.explain)
@@ -100,6 +105,12 @@ class Recall:
             notes=(*looked.notes, *dropped),
             routed=routed,
         )
+
+    def _withheld(self, query: Query, view: View, mask: Mask) -> int:
+        """How many memories in scope the caller was not shown. Their number is all that he learns of them."""
+        if view.open_to(query.clearance) is None:
+            return 0
+        return withheld(view, query, self._store.matching(query.scope.space, query.meta) if query.meta else None, mask)
 
     def _look(
         self, view: View, query: Query, asked: Asked, mask: Mask, embed: Embed, profile: Profile, weights: gate.Gate
@@ -191,11 +202,13 @@ class Recall:
     ) -> tuple[dict[int, Superseded], dict[int, MemCube]]:
         """Which of some slots are outdated, by seq, and those of them that are question–answer pairs."""
         seqs = {int(seq) for seq in view.seq[slots]}
-        pairs = self._store.fetch(query.scope.space, [int(seq) for seq in view.seq[slots[view.derived[slots]]]])
+        made = [int(seq) for seq in view.seq[slots[view.derived[slots]]]]
+        pairs = self._store.fetch(query.scope.space, made, query.clearance)
         # What a pair was made from has its kind, not the pair's.
         scope = select(view, replace(query, kinds=None), None) | mask if pairs else mask
         within = set(view.seq[scope].tolist())
-        stated = [one for one in self._store.derived.claims(query.scope.space, sorted(seqs)) if one.seq in within]
+        claims = self._store.derived.claims(query.scope.space, sorted(seqs), query.clearance)
+        stated = [one for one in claims if one.seq in within]
         return {**outdated(stated, seqs), **_stale(pairs, stated)}, pairs
 
 

@@ -19,9 +19,9 @@ def select(view: View, query: Query, meta_seqs: Sequence[int] | None) -> Mask:
     mask = _held(view, query)
     if query.known_at is None:
         mask &= view.expires > posix(query.today)
-    if query.clearance is not None and view.wards:
-        open_to = [code for code, ward in view.wards.items() if query.clearance.admits(*ward)]
-        mask &= (view.ward == NOBODY) | np.isin(view.ward, open_to)
+    seen = view.open_to(query.clearance)
+    if seen is not None:
+        mask &= seen
     for name in ("user", "agent", "session"):
         value = getattr(query.scope, name)
         if value is not None:

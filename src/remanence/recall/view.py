@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from remanence.language.dates import Window
 from remanence.language.topics import Topics
+from remanence.policies import Clearance
 from remanence.recall.columns import Rows
 from remanence.recall.postings import Postings
 
@@ -100,7 +101,14 @@ class View:
         """The number that stands for a user, session, speaker …; NOBODY for None and for names never seen."""
         return NOBODY if name is None else self.names.get(name, NOBODY)
 
-    def span(self) -> Window | None:
-        """From the first to the last observation of what was not forgotten."""
-        observed = self.observed[self.alive]
+    def open_to(self, clearance: Clearance | None) -> Mask | None:
+        """The slots that a caller may see at all, shape (n,); None where that is all of them."""
+        if clearance is None or not self.wards:
+            return None
+        codes = [code for code, ward in list(self.wards.items()) if clearance.admits(*ward)]
+        return (self.ward == NOBODY) | np.isin(self.ward, codes)
+
+    def span(self, seen: Mask | None = None) -> Window | None:
+        """From the first to the last observation of what was not forgotten, among the slots that are `seen`."""
+        observed = self.observed[self.alive if seen is None else self.alive & seen]
         return Window(float(observed.min()), float(observed.max()) + 1) if len(observed) else None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from remanence.cubes import Extraction, Fact, Kind, MemCube, posix
 from remanence.language.relations import is_known
 from remanence.language.slots import Stated, relation_key, subject_key
-from remanence.policies import Trust, trust_of
+from remanence.policies import Clearance, Trust, trust_of
+from remanence.store.cleared import cleared
 
 if TYPE_CHECKING:
     from remanence.language.statements import Claim
@@ -70,21 +71,23 @@ def slot(subject: str, relation: str) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1
 
 
-def current(connection: sqlite3.Connection, space: str, seqs: Sequence[int] | None) -> list[Stated]:
+def current(
+    connection: sqlite3.Connection, space: str, seqs: Sequence[int] | None, clearance: Clearance | None = None
+) -> list[Stated]:
     """What current versions state; with `seqs`, everything in the slots that those versions, or what they were made from, fill."""
+    seen, values = cleared(clearance)
     if seqs is None:
-        return [
-            _stated(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM {_CURRENT} ORDER BY l.seq", (space,))
-        ]
+        query = f"SELECT {_COLUMNS} FROM {_CURRENT}{seen} ORDER BY l.seq"
+        return [_stated(row) for row in connection.execute(query, (space, *values))]
     found: dict[tuple[object, ...], Stated] = {}
     for at in range(0, len(seqs), _MANY):
         some = seqs[at : at + _MANY]
         holes = ", ".join("?" * len(some))
         for row in connection.execute(
-            f"SELECT {_COLUMNS} FROM {_CURRENT} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes}) "
+            f"SELECT {_COLUMNS} FROM {_CURRENT}{seen} AND l.slot IN (SELECT slot FROM claims WHERE seq IN ({holes}) "
             f"UNION SELECT p.slot FROM claims p JOIN cubes o ON o.seq = p.seq JOIN lineage y ON y.parent = o.id "
             f"JOIN cubes d ON d.id = y.child WHERE d.seq IN ({holes})) ORDER BY l.seq DESC LIMIT {_RIVALS}",
-            (space, *some, *some),
+            (space, *values, *some, *some),
         ):
             found[row] = _stated(row)
     return sorted(found.values(), key=lambda one: one.seq)

@@ -12,6 +12,7 @@ from remanence.cubes import Extraction, MemCube, State
 from remanence.drafts import Draft, Keys
 from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
+from remanence.policies import Clearance
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
 from remanence.store.parts import Reading
@@ -144,17 +145,17 @@ class Derived:
             ).fetchone()
         return row is not None
 
-    def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
+    def claims(self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None) -> list[Stated]:
         with self._connections.read() as connection:
-            return claimed.current(connection, space, seqs)
+            return claimed.current(connection, space, seqs, clearance)
 
-    def claims_beside(self, space: str, cube_ids: Sequence[str]) -> list[Stated]:
+    def claims_beside(self, space: str, cube_ids: Sequence[str], clearance: Clearance | None = None) -> list[Stated]:
         with self._connections.read() as connection:
             rows_ = [
                 connection.execute("SELECT seq FROM cubes WHERE id = ? AND superseded_at IS NULL", (one,)).fetchone()
                 for one in cube_ids
             ]
-            return claimed.current(connection, space, [row[0] for row in rows_ if row])
+            return claimed.current(connection, space, [row[0] for row in rows_ if row], clearance)
 
     def reply(self, space: str, key: bytes) -> str | None:
         with self._connections.read() as connection:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.errors import FrozenError, TransitionError
-from remanence.policies import Clock, Policy
+from remanence.policies import Clearance, Clock, Policy
 from remanence.store import claimed, journal, rows
+from remanence.store.cleared import cleared
 from remanence.store.connections import Connections
 from remanence.store.derived import content_of
 from remanence.store.parts import Event, Transition
@@ -87,12 +88,15 @@ class Lifecycle:
             for at, one, version, was, became, reason, by in found
         ]
 
-    def in_state(self, space: str, state: State, limit: int, after: str | None = None) -> Page:
+    def in_state(
+        self, space: str, state: State, limit: int, after: str | None = None, clearance: Clearance | None = None
+    ) -> Page:
+        seen, values = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT c.root, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.state = ? AND c.root > ? "
-                "AND c.version = (SELECT max(version) FROM cubes l WHERE l.id = c.id) ORDER BY c.root LIMIT ?",
-                (space, state.value, rows.cursor(after), limit + 1),
+                f"AND c.version = (SELECT max(version) FROM cubes l WHERE l.id = c.id){seen} ORDER BY c.root LIMIT ?",
+                (space, state.value, rows.cursor(after), *values, limit + 1),
             ).fetchall()
         cubes = [rows.cube_of(row[1:]) for row in found[:limit]]
         return Page(cubes, str(found[limit - 1][0]) if len(found) > limit else None)

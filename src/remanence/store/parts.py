@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from remanence.cubes import Extraction, MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.language.slots import Stated
-from remanence.policies import Policy
+from remanence.policies import Clearance, Policy
 
 
 class Transition(NamedTuple):
@@ -135,11 +135,11 @@ class DerivedStore(Protocol):
         """Whether the space holds a current question–answer pair."""
         ...
 
-    def claims(self, space: str, seqs: Sequence[int] | None = None) -> list[Stated]:
+    def claims(self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None) -> list[Stated]:
         """What the current versions in a space state; with `seqs`, all about the same subjects and relations as those versions do."""
         ...
 
-    def claims_beside(self, space: str, cube_ids: Sequence[str]) -> list[Stated]:
+    def claims_beside(self, space: str, cube_ids: Sequence[str], clearance: Clearance | None = None) -> list[Stated]:
         """What current versions state about the same subjects and relations as these memories do."""
         ...
 
@@ -175,7 +175,9 @@ class LifecycleStore(Protocol):
         """What became of a memory and why, oldest first; UnknownCubeError if there is none."""
         ...
 
-    def in_state(self, space: str, state: State, limit: int, after: str | None = None) -> Page:
+    def in_state(
+        self, space: str, state: State, limit: int, after: str | None = None, clearance: Clearance | None = None
+    ) -> Page:
         """Memories whose last version is in a state, in the order of writing."""
         ...
 
@@ -203,7 +205,7 @@ class LifecycleStore(Protocol):
 class TimelineStore(Protocol):
     """What the store knew at earlier times."""
 
-    def diff(self, space: str, first: datetime, second: datetime) -> Diff:
+    def diff(self, space: str, first: datetime, second: datetime, clearance: Clearance | None = None) -> Diff:
         """What changed between two times."""
         ...
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from remanence.cubes import MemCube, Page
 from remanence.drafts import Draft, Keys
+from remanence.policies import Clearance
 from remanence.store.ledger import Ledger
 from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 
 if TYPE_CHECKING:
+    from remanence.store.erasure import Survey
+    from remanence.store.grants import Grants
+    from remanence.store.tombstones import Tombstones
     from remanence.store.trusted import Trusted
 
 
@@ -75,6 +79,8 @@ class Erased:
     versions: int
     traces: tuple[bytes, ...]
     """Byte strings that must not be found any more."""
+    survey: Survey
+    """All that it took out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,10 @@ class Replay(NamedTuple):
 
 
 class Store(Protocol):
-    """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot."""
+    """Durable, journaled cubes. Every method is safe to call from any thread; each read is one consistent snapshot.
+
+    A `clearance` leaves out what its holder may not see, inside the query; None leaves out nothing.
+    """
 
     @property
     def location(self) -> str:
@@ -110,6 +119,11 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """What stays of erasures: digests, receipts, copies."""
         ...
 
     @property
@@ -132,6 +146,11 @@ class Store(Protocol):
         """The journal as an auditor reads it, and its signed checkpoints."""
         ...
 
+    @property
+    def grants(self) -> Grants:
+        """Who may do what, shares, and the access log."""
+        ...
+
     def clock(self) -> datetime:
         """What time it is for this store."""
         ...
@@ -141,8 +160,9 @@ class Store(Protocol):
         ...
 
     def append(
-        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = ()
-    ) -> list[str]:
+        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = (),
+        clearance: Clearance | None = None,
+    ) -> list[str]:  # fmt: skip
         """Write drafts in one durable transaction; a draft whose mark is known by now is not written again.
 
         An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
@@ -155,7 +175,7 @@ class Store(Protocol):
         """The ids that this key stored before, None if it is new; IdempotencyConflictError on another request."""
         ...
 
-    def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
+    def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
         """Which of these marks the space already holds, and the id each belongs to."""
         ...
 
@@ -182,27 +202,33 @@ class Store(Protocol):
         """Those traces that can still be read from the store's bytes and are not part of a living cube."""
         ...
 
-    def get(self, cube_id: str, space: str | None = None) -> MemCube:
+    def get(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> MemCube:
         """The current version; UnknownCubeError if there is none (in that space)."""
         ...
 
-    def versions(self, cube_id: str, space: str | None = None) -> list[MemCube]:
+    def versions(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> list[MemCube]:
         """All versions, oldest first; UnknownCubeError if there are none."""
         ...
 
-    def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
-        """Current cubes of a space in the order of writing."""
+    def page(
+        self, space: str, limit: int, after: str | None, filters: Mapping[str, str], clearance: Clearance | None = None
+    ) -> Page:
+        """Current cubes of a space in the order of writing, and how many among them were withheld."""
         ...
 
-    def beside(self, cube: MemCube) -> list[MemCube]:
+    def standing(self, space: str, filters: Mapping[str, str], clearance: Clearance | None = None) -> list[MemCube]:
+        """Current standing instructions of a space that are for everyone, or for the user, agent and session of the filters."""
+        ...
+
+    def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
         """The current cubes said just before and just after one in its session; none outside a session."""
         ...
 
-    def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
+    def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         """Versions by number."""
         ...
 
-    def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
+    def matching(self, space: str, meta: Mapping[str, Any], clearance: Clearance | None = None) -> list[int]:
         """Numbers of the versions whose `meta` has all these values."""
         ...
 
@@ -222,8 +248,8 @@ class Store(Protocol):
         """Names of all spaces."""
         ...
 
-    def counts(self) -> dict[str, int]:
-        """Sizes for `stats`: cubes, versions, spaces, entries, without_vector, bytes."""
+    def counts(self, spaces: Sequence[str] | None = None) -> dict[str, int]:
+        """Sizes for `stats`, of all spaces or of some: cubes, versions, spaces, entries, without_vector; and bytes of the file."""
         ...
 
     def sizes(self) -> dict[str, int]:

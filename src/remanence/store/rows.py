@@ -144,6 +144,14 @@ def unknown(cube_id: str) -> UnknownCubeError:
     return UnknownCubeError(f"No cube has the id {cube_id!r}.", "It may have been forgotten.")
 
 
+def shared(cube_id: str) -> InputError:
+    """The error for a correction of a copy that belongs to another space's memory."""
+    return InputError(
+        f"The memory {cube_id} is shared from another space and cannot be changed here.",
+        "Change the original in its own space, or end the share.",
+    )
+
+
 def retired(cube_id: str, state: str) -> InputError:
     """The error for a correction of what is not current any more."""
     if state != State.ARCHIVED:
@@ -160,8 +168,10 @@ def earlier(given_to: str | None, moment: datetime) -> datetime:
     return given if given is not None and posix(given) < posix(moment) else moment
 
 
-def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
-    """The current cubes just before and just after one in its session."""
+def beside(
+    connection: sqlite3.Connection, cube: MemCube, seen: str = "", values: tuple[str, ...] = ()
+) -> list[MemCube]:
+    """The current cubes just before and just after one in its session, among those that pass the condition `seen`."""
     if cube.scope.session is None:
         return []
     found: list[MemCube] = []
@@ -169,8 +179,8 @@ def beside(connection: sqlite3.Connection, cube: MemCube) -> list[MemCube]:
         row = connection.execute(
             f"SELECT {CUBE} FROM {CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.derived_from = '[]' "
             "AND c.session = ? AND c.user IS ? AND c.agent IS ? "
-            f"AND c.root {sign} (SELECT root FROM cubes WHERE id = ? LIMIT 1) ORDER BY c.root {order} LIMIT 1",
-            (cube.scope.space, cube.scope.session, cube.scope.user, cube.scope.agent, cube.id),
+            f"AND c.root {sign} (SELECT root FROM cubes WHERE id = ? LIMIT 1){seen} ORDER BY c.root {order} LIMIT 1",
+            (cube.scope.space, cube.scope.session, cube.scope.user, cube.scope.agent, cube.id, *values),
         ).fetchone()
         found += [] if row is None else [cube_of(row)]
     return found

@@ -16,18 +16,23 @@ from typing import Any
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
 from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, StoreError
-from remanence.policies import Clock, utc_now
+from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
+from remanence.store.cleared import cleared, withheld
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
-from remanence.store.erasure import erase, residue, scrub
+from remanence.store.erasure import erase
+from remanence.store.grants import Grants
 from remanence.store.imported import imported
 from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.scrubbing import residue, scrub
+from remanence.store.shares import METHOD as SHARED
 from remanence.store.timeline import Timeline
+from remanence.store.tombstones import Tombstones
 from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
@@ -43,6 +48,8 @@ class SQLiteStore:
         self.clock = clock
         self.derived = Derived(self._connections)
         self.lifecycle = Lifecycle(self._connections, clock)
+        self.grants = Grants(self._connections)
+        self.tombstones = Tombstones(self._connections)
         self.trusted = Trusted(self._connections, clock)
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
@@ -67,14 +74,20 @@ class SQLiteStore:
     def location(self) -> str:
         return self._connections.location
 
+    @property
+    def connections(self) -> Connections:
+        """For the parts of this store that stand in files of their own."""
+        return self._connections
+
     def close(self) -> None:
         self._connections.close()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def append(
-        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = ()
-    ) -> list[str]:
+        self, items: Sequence[Draft | str], replay: Replay | None = None, earlier: Sequence[str] = (),
+        clearance: Clearance | None = None,
+    ) -> list[str]:  # fmt: skip
         ids: list[str] = []
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
@@ -84,7 +97,7 @@ class SQLiteStore:
                     ids.append(draft)
                     continue
                 space = self._space_for_writing(connection, draft.cube.scope.space)
-                known = self._known(connection, [draft.mark], space) if draft.mark else {}
+                known = self._known(connection, [draft.mark], space, clearance) if draft.mark else {}
                 if draft.mark in known:
                     ids.append(known[draft.mark])
                     continue
@@ -104,20 +117,22 @@ class SQLiteStore:
         with self._connections.read() as connection:
             return _replayed(connection, replay)
 
-    def known(self, marks: Sequence[bytes], space: str) -> dict[bytes, str]:
+    def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
         with self._connections.read() as connection:
             number = _space_number(connection, space)
-            return {} if number is None else self._known(connection, marks, number)
+            return {} if number is None else self._known(connection, marks, number, clearance)
 
     def supersede(self, draft: Draft) -> bool:
         cube = draft.cube
         with self._connections.write() as connection:
             row = connection.execute(
-                "SELECT seq, root, space, version, superseded_at, state, given_to FROM cubes WHERE id = ? ORDER BY version DESC",
+                "SELECT seq, root, space, version, superseded_at, state, given_to, method FROM cubes WHERE id = ? ORDER BY version DESC",
                 (cube.id,),
             ).fetchone()
             if row is None:
                 raise rows.unknown(cube.id)
+            if row[7] == SHARED:
+                raise rows.shared(cube.id)
             if row[5] == State.FROZEN:
                 raise frozen(cube.id)
             if row[4]:
@@ -170,22 +185,26 @@ class SQLiteStore:
     # What was said at a known time, or stands in a document, stays said after its correction. A text without a time that
     # comes again after its correction is news.
     @staticmethod
-    def _known(connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int) -> dict[bytes, str]:
+    def _known(
+        connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int, clearance: Clearance | None
+    ) -> dict[bytes, str]:
         found: dict[bytes, str] = {}
+        seen, values = cleared(clearance)
         for at in range(0, len(marks), _MANY):
             some = marks[at : at + _MANY]
             holes = ", ".join("?" * len(some))
             found |= connection.execute(
-                f"SELECT mark, id FROM cubes WHERE mark IN ({holes}) AND space = ? AND "
-                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document' OR state = 'generated') ORDER BY superseded_at IS NULL",
-                (*some, space),
+                f"SELECT mark, id FROM cubes c WHERE mark IN ({holes}) AND space = ?{seen} AND "
+                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document' OR state = 'generated') "
+                "ORDER BY superseded_at IS NULL",
+                (*some, space, *values),
             ).fetchall()
         return found
 
     # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def erase(self, cube_ids: Sequence[str], space: str | None = None) -> Erased:
-        return erase(self._connections, cube_ids, space)
+        return erase(self._connections, cube_ids, space, self.clock())
 
     def scrub(self) -> None:
         scrub(self._connections)
@@ -195,58 +214,82 @@ class SQLiteStore:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def get(self, cube_id: str, space: str | None = None) -> MemCube:
-        return self.versions(cube_id, space)[-1]
+    def get(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> MemCube:
+        return self.versions(cube_id, space, clearance)[-1]
 
-    def versions(self, cube_id: str, space: str | None = None) -> list[MemCube]:
+    def versions(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> list[MemCube]:
+        seen, values = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
-                (cube_id, space, space),
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?){seen} ORDER BY c.version",
+                (cube_id, space, space, *values),
             ).fetchall()
         if not found:
             raise rows.unknown(cube_id)
         return [rows.cube_of(row) for row in found]
 
-    def page(self, space: str, limit: int, after: str | None, filters: Mapping[str, str]) -> Page:
-        conditions = "".join(
-            f" AND c.{name} = ?" for name in filters
-        )  # names come from Memory.list, never from outside
+    def page(
+        self, space: str, limit: int, after: str | None, filters: Mapping[str, str], clearance: Clearance | None = None
+    ) -> Page:
+        # Names come from Memory.list, never from outside.
+        scope = "".join(f" AND c.{name} = ?" for name in filters)
+        within = f"FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.root > ?{scope}"
+        asked, (seen, values) = (space, rows.cursor(after), *filters.values()), cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.root, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL "
-                f"AND c.root > ?{conditions} ORDER BY c.root LIMIT ?",
-                (space, rows.cursor(after), *filters.values(), limit + 1),
+                f"SELECT c.root, {rows.CUBE} {within}{seen} ORDER BY c.root LIMIT ?", (*asked, *values, limit + 1)
             ).fetchall()
-        more = len(found) > limit
-        return Page([rows.cube_of(row[1:]) for row in found[:limit]], str(found[limit - 1][0]) if more else None)
+            last = found[limit - 1][0] if len(found) > limit else None
+            kept_back = 0
+            if clearance is not None:
+                unseen, hidden = withheld(clearance)
+                count = f"SELECT count(*) {within}{unseen} AND (? IS NULL OR c.root <= ?)"
+                [(kept_back,)] = connection.execute(count, (*asked, *hidden, last, last))
+        page = Page([rows.cube_of(row[1:]) for row in found[:limit]], None if last is None else str(last))
+        page.withheld = kept_back
+        return page
 
-    def beside(self, cube: MemCube) -> list[MemCube]:
+    def standing(self, space: str, filters: Mapping[str, str], clearance: Clearance | None = None) -> list[MemCube]:
+        seen, values = cleared(clearance)
+        scope = "".join(f" AND (c.{name} IS NULL OR c.{name} = ?)" for name in filters)
         with self._connections.read() as connection:
-            return rows.beside(connection, cube)
+            found = connection.execute(
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.space = (SELECT number FROM spaces WHERE name = ?) AND "
+                "c.standing IS NOT NULL AND c.superseded_at IS NULL AND c.kind IN ('procedure', 'preference')"
+                f"{scope}{seen} ORDER BY c.root",
+                (space, *filters.values(), *values),
+            ).fetchall()
+        return [rows.cube_of(row) for row in found]
 
-    def fetch(self, space: str, seqs: Sequence[int]) -> dict[int, MemCube]:
+    def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
+        with self._connections.read() as connection:
+            return rows.beside(connection, cube, *cleared(clearance))
+
+    def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         found: dict[int, MemCube] = {}
+        seen, values = cleared(clearance)
         with self._connections.read() as connection:
             for at in range(0, len(seqs), _MANY):
                 some = seqs[at : at + _MANY]
                 holes = ", ".join("?" * len(some))
                 for row in connection.execute(
-                    f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.seq IN ({holes})",
-                    (space, *some),
+                    f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE s.name = ? AND c.seq IN ({holes}){seen}",
+                    (space, *some, *values),
                 ):
                     found[row[0]] = rows.cube_of(row[1:])
         return found
 
-    def matching(self, space: str, meta: Mapping[str, Any]) -> list[int]:
+    def matching(self, space: str, meta: Mapping[str, Any], clearance: Clearance | None = None) -> list[int]:
         conditions, values = "", list[Any]()
         for name, value in meta.items():
             kinds = rows.JSON_TYPES[type(value)]
             conditions += f" AND EXISTS (SELECT 1 FROM json_each(c.meta) e WHERE e.key = ? AND e.type IN ({kinds}) AND e.value IS ?)"
             values += [name, value]
+        seen, own = cleared(clearance)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions} ORDER BY c.seq", (space, *values)
+                f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions}{seen} ORDER BY c.seq",
+                (space, *values, *own),
             ).fetchall()
         return [row[0] for row in found]
 
@@ -273,17 +316,20 @@ class SQLiteStore:
         with self._connections.read() as connection:
             return [row[0] for row in connection.execute("SELECT name FROM spaces ORDER BY name")]
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, spaces: Sequence[str] | None = None) -> dict[str, int]:
+        mine = "space IN (SELECT number FROM spaces WHERE name IN (SELECT value FROM json_each(:spaces)))"
+        within = "1" if spaces is None else mine
         questions = {
-            "cubes": "SELECT count(*) FROM cubes WHERE superseded_at IS NULL",
-            "versions": "SELECT count(*) FROM cubes",
-            "spaces": "SELECT count(*) FROM spaces",
-            "entries": "SELECT count(*) FROM journal",
-            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL",
+            "cubes": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND {within}",
+            "versions": f"SELECT count(*) FROM cubes WHERE {within}",
+            "spaces": f"SELECT count(*) FROM spaces WHERE {within.replace('space IN', 'number IN')}",
+            "entries": f"SELECT count(*) FROM journal WHERE {within}",
+            "without_vector": f"SELECT count(*) FROM keys WHERE vector IS NULL AND {within}",
             "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         }
+        asked = {"spaces": json.dumps(spaces)}
         with self._connections.read() as connection:
-            return {name: connection.execute(sql).fetchone()[0] for name, sql in questions.items()}
+            return {name: connection.execute(sql, asked).fetchone()[0] for name, sql in questions.items()}
 
     def sizes(self) -> dict[str, int]:
         with self._connections.read() as connection:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from remanence.cubes import MemCube, State, posix
+from remanence.policies import Clearance
 from remanence.store import rows
+from remanence.store.cleared import cleared
 from remanence.store.connections import Connections
 from remanence.store.derived import retire_children
 from remanence.store.lifecycle import Last, last_of, move, say_again
@@ -22,9 +24,9 @@ class Timeline:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def diff(self, space: str, first: datetime, second: datetime) -> Diff:
+    def diff(self, space: str, first: datetime, second: datetime, clearance: Clearance | None = None) -> Diff:
         with self._connections.read() as connection:
-            before, after = (_known(connection, space, moment) for moment in (first, second))
+            before, after = (_known(connection, space, moment, clearance) for moment in (first, second))
             cubes = _cubes(connection, {*before.values(), *after.values()})
             return Diff(
                 tuple(cubes[seq] for cube_id, seq in after.items() if cube_id not in before),
@@ -97,15 +99,17 @@ class _Back:
         return Transition(cube_id, to, self._reason, self._by)
 
 
-def _known(connection: sqlite3.Connection, space: str, at: datetime) -> dict[str, int]:
+def _known(
+    connection: sqlite3.Connection, space: str, at: datetime, clearance: Clearance | None = None
+) -> dict[str, int]:
     """Ids of what was current at a time in the order of writing, and the numbers of the versions that were."""
-    moment = posix(at)
+    moment, (seen, values) = posix(at), cleared(clearance)
     return {
         cube_id: seq
         for seq, cube_id, recorded, superseded in connection.execute(
             "SELECT c.seq, c.id, c.recorded_at, c.superseded_at FROM cubes c JOIN spaces s ON s.number = c.space "
-            "WHERE s.name = ? ORDER BY c.root, c.seq",
-            (space,),
+            f"WHERE s.name = ?{seen} ORDER BY c.root, c.seq",
+            (space, *values),
         )
         if _seconds(recorded) <= moment and (superseded is None or _seconds(superseded) > moment)
     }
