@@ -216,8 +216,20 @@ def _space(args: Args) -> str:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "trust_action": {"nargs": "?", "default": "quarantined", "metavar": "ACTION", "choices": list(_TRUST), "help": ", ".join(_TRUST)},
-    "change_action": {"nargs": "?", "default": "list", "metavar": "ACTION", "choices": list(_ADMISSION), "help": ", ".join(_ADMISSION)},
+    "trust_action": {
+        "nargs": "?",
+        "default": "quarantined",
+        "metavar": "ACTION",
+        "choices": list(_TRUST),
+        "help": ", ".join(_TRUST),
+    },
+    "change_action": {
+        "nargs": "?",
+        "default": "list",
+        "metavar": "ACTION",
+        "choices": list(_ADMISSION),
+        "help": ", ".join(_ADMISSION),
+    },
     "subjects": {"nargs": "*", "metavar": "SUBJECT", "help": "a memory's id, a source, a text, files, or a trial's id"},
     "--reason": {"help": "why"},
     "--trust": {"choices": [one.value for one in Trust], "default": "unknown", "help": "whose text it is (unknown)"},
