@@ -98,6 +98,15 @@ def test_recorded_questions_are_asked_too(opened):
     assert len(memory._store.trusted.questions("default", 10)) == 2, "a trial records nothing"
 
 
+def test_a_question_that_serves_another_is_not_recorded(opened):
+    memory = opened(record_questions="on")
+    memory.add({"content": "Bob was born in Tartu.", "source": "https://a.example", "role": "document"})
+    memory.pair()
+    memory.ask("Where was Bob born?")
+    with memory._store._connections.read() as connection:
+        assert connection.execute("SELECT count(*) FROM questions").fetchone() == (1,)
+
+
 def test_nothing_is_recorded_unless_asked_for(memory):
     memory.recall("Where does Ana live?")
     assert memory._store.trusted.questions("default", 10) == []

@@ -157,6 +157,16 @@ def test_a_page_does_not_replace_what_a_user_said(opened):
     assert texts(memory.recall("Where does Ana live?", current=True)) == {"I moved to Porto."}
 
 
+def test_nor_what_a_user_said_of_somebody_else(opened):
+    memory = opened()
+    memory.add({"name": "Bob", "content": "Ana lives in Lisbon.", "time": "2024-01-01"})
+    for low in ({"source": f"{EVIL}/m"}, {"role": "assistant"}, {"trust": "unknown"}):
+        memory.add({"content": "Ana lives in Moscow.", "time": "2024-06-01", "session": str(low), **low})
+    assert "Ana lives in Lisbon." in texts(memory.recall("Where does Ana live?", current=True))
+    memory.add({"content": "Ana lives in Oslo.", "time": "2024-09-01", "role": "tool"})
+    assert texts(memory.recall("Where does Ana live?", current=True)) == {"Ana lives in Oslo."}
+
+
 # ── own output ──
 
 

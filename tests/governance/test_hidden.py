@@ -19,7 +19,7 @@ def tagged(text):
         ("a" + "\u200b\u200c" * 5 + "b", True, True),
         ("a\u200bb c\u200bd e\u200bf", False, True),
         ("a long\u00adish word", False, False),
-        ("file\u202etxt.exe", True, True),
+        ("file\u202etxt.exe", False, True),
         ("שלום \u202dabc\u202c", False, True),
         ("x" + "\U000e0101" * 4, True, True),
         ("می‌خواهم", False, False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,10 +14,12 @@ from remanence import show
 from remanence.commands.command import Answer, Args, Command, opened, said, text_of
 from remanence.cubes import DEFAULT_SPACE, MemCube
 from remanence.errors import InputError, UnreadableFileError
-from remanence.governance.admission import Change, Thresholds, Trial
 from remanence.memory import Memory
 from remanence.policies import Trust
 from remanence.store.trusted import Revoked
+
+if TYPE_CHECKING:  # numbers are slow to load
+    from remanence.governance.admission import Change, Thresholds, Trial
 
 _TRUST = ("quarantined", "release", "reject", "revoke", "accept", "sources", "screen")
 _ADMISSION = ("propose", "list", "show", "promote", "rollback", "watch")
@@ -144,6 +146,8 @@ def _proposed(memory: Memory, args: Args) -> Answer:
 
 def _change(name: str) -> tuple[Change, Thresholds]:
     """A change and its thresholds from a file of JSON."""
+    from remanence.governance.admission import Change, Thresholds
+
     shape = 'Write {"kind": "profile", "what": {"words": 1.2}, "thresholds": {"max_drop": 0.01}}.'
     try:
         data = json.loads(text_of(name))
@@ -212,8 +216,20 @@ def _space(args: Args) -> str:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "trust_action": {"metavar": "ACTION", "choices": list(_TRUST), "help": ", ".join(_TRUST)},
-    "change_action": {"metavar": "ACTION", "choices": list(_ADMISSION), "help": ", ".join(_ADMISSION)},
+    "trust_action": {
+        "nargs": "?",
+        "default": "quarantined",
+        "metavar": "ACTION",
+        "choices": list(_TRUST),
+        "help": ", ".join(_TRUST),
+    },
+    "change_action": {
+        "nargs": "?",
+        "default": "list",
+        "metavar": "ACTION",
+        "choices": list(_ADMISSION),
+        "help": ", ".join(_ADMISSION),
+    },
     "subjects": {"nargs": "*", "metavar": "SUBJECT", "help": "a memory's id, a source, a text, files, or a trial's id"},
     "--reason": {"help": "why"},
     "--trust": {"choices": [one.value for one in Trust], "default": "unknown", "help": "whose text it is (unknown)"},

@@ -14,7 +14,6 @@ _IN_A_WORD = re.compile(rf"(?<=[A-Za-z])[{_NOTHING}\u200c\u200d](?=[{_NOTHING}\u
 _RUN = re.compile(rf"[{_NOTHING}\u200c\u200d\u200e\u200f]{{8}}")
 _SPELLED = 12  # letters one by one that are more than initials
 _SPLITS = 3  # invisible characters inside words that are more than a web page's soft breaks
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 _LIKE = dict(zip("асеорхуіјѕԁӏһԛԝвнкмтАСЕОРХУІЈЅВНКМТԌЗοικνρυχαετωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
                  "aceopxyijsdlhqwbhkmtACEOPXYIJSBHKMTG3oiknruxaetwABEZHIKMNOPTYX", strict=True))  # fmt: skip
@@ -41,7 +40,7 @@ def hidden(text: str, *, strict: bool) -> str | None:
         ("tag characters, which nobody sees", _TAGS.search(_FLAG.sub("", text))),
         ("a run of variation selectors, which nobody sees", _SELECTORS.search(text)),
         ("a run of characters of no width", _RUN.search(text)),
-        ("an override of the direction of writing", _OVERRIDES.search(text) and (strict or not _RIGHT_TO_LEFT.search(text))),
+        ("an override of the direction of writing", strict and _OVERRIDES.search(text)),
         ("characters of no width inside words", strict and len(_IN_A_WORD.findall(text)) >= _SPLITS),
     )  # fmt: skip
     return next((words for words, there in found if there), None)

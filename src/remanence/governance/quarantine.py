@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from remanence.errors import SourceRevokedError
-from remanence.governance.bursts import RECENT, bursts
+from remanence.governance.bursts import RECENT, REPEATING, bursts
 from remanence.governance.echoes import is_echo, probes
 from remanence.governance.screen import screen
 
@@ -57,6 +57,8 @@ class Quarantine:
             else:
                 writers.setdefault((cube.provenance.source, cube.provenance.author, cube.trust), []).append(cube)
         for (source, author, trust), some in writers.items():
+            if trust in REPEATING:
+                continue
             recent, others = self._store.trusted.recent(some[0].scope.space, (source, author), RECENT)
             for place, suspicion in bursts([cube.text for cube in some], trust, recent, others).items():
                 found[some[place].id] = str(suspicion)
