@@ -20,6 +20,7 @@ from remanence.errors import (
     UnknownCubeError,
     UnknownSpaceError,
 )
+from remanence.forget.receipt import signed
 from remanence.forgetting import verify_file
 from remanence.governance.signing import SigningKey
 from remanence.store.parts import Transition
@@ -226,6 +227,22 @@ def test_recorded_questions_go(memory):
     assert [(one.before, one.after) for one in receipt.substrates if one.kind == "recorded questions"] == [(3, 0)]
 
 
+def test_questions_of_an_emptied_space_go(memory):
+    memory.add(["One.", "Two."], space="guests")
+    with memory._store.connections.write() as connection:
+        for space in (1, 2):
+            connection.execute(
+                "INSERT INTO questions (space, at, question, filters, ids) VALUES (?, 'now', 'What?', '{}', '[]')",
+                (space,),
+            )
+    memory.forget(query="two", space="guests")
+    with memory._store.connections.read() as connection:
+        assert connection.execute("SELECT space FROM questions").fetchall() == [(1,), (2,)]
+    memory.forget(space="guests")
+    with memory._store.connections.read() as connection:
+        assert connection.execute("SELECT space FROM questions").fetchall() == [(1,)]
+
+
 def test_events_and_usage_go(memory, image, tmp_path):
     [there] = memory.add("Ana lives in Lisbon.")
     why = noise("reason")
@@ -377,6 +394,7 @@ def test_a_receipt_is_checked_without_the_store(memory, receipts, tmp_path):
 TAMPERED = {
     "journal entry changed": ("UPDATE journal SET id = 'x' WHERE op = 'forget' AND entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
     "journal entry removed": ("DELETE FROM journal WHERE entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
+    "journal time changed": ("UPDATE journal SET at = '2000' WHERE op = 'forget' AND entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
     "receipt removed": ("DELETE FROM receipts WHERE n = 2", "chain of receipts"),
     "own receipt removed": ("DELETE FROM receipts WHERE n = 1", "the store holds the same receipt"),
     "receipt changed": ("UPDATE receipts SET body = replace(body, '\"E\"', '\"F\"') WHERE n = 1", "the store holds the same receipt"),
@@ -396,10 +414,29 @@ def test_tampering_is_noticed(memory, opened, receipts, statement, check):
     assert check in [one.name for one in found.checks if not one.ok]
 
 
+def test_a_receipt_that_follows_from_another_one_is_noticed(memory, receipts):
+    """Also where whoever has the key signed it."""
+    forged = signed(receipts[1], SigningKey.open(memory.settings.signing_key), 2, "another receipt")
+    with memory._store.connections.write() as connection:
+        connection.execute("UPDATE receipts SET body = ? WHERE n = 2", (forged.canonical().decode(),))
+    found = memory.receipts.verify(forged)
+    assert [one.name for one in found.checks if not one.ok] == ["chain of receipts"]
+
+
+def test_who_said_the_same_before_is_named_and_no_fault(memory):
+    ids = memory.add([LONG, {"content": LONG, "session": "s"}])
+    found = memory.receipts.verify(memory.forget(ids[0]))
+    assert found.ok, found.checks
+    assert any(ids[1] in note for note in found.notes)
+
+
 def test_what_is_learned_again_on_purpose_is_noted(memory, receipts):
     memory.add(LONG, relearn=True)
     found = memory.receipts.verify(receipts[0])
-    assert {one.name for one in found.checks if not one.ok} == {"no memory has an erased text", "tombstones are there"}
+    assert {one.name for one in found.checks if not one.ok} == {
+        "no memory has learned an erased text again",
+        "tombstones are there",
+    }
     assert memory.receipts.verify(receipts[0], again=False).ok
     assert memory.receipts.verify(receipts[1]).ok
 
