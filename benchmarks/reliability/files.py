@@ -25,21 +25,21 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import operations
 import report
 from operations import Reader
 
 from remanence import Memory
 from remanence.errors import RemanenceError
-from remanence.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "tests" / "store" / "files"
-SETTINGS = Settings(embedder="hashing", busy_timeout=5)
+SETTINGS = replace(operations.SETTINGS, busy_timeout=5, commit_every=256)
 _PATIENCE = 30  # seconds for one damaged copy
 _PER_CHILD = 250
 UNCHECKED = frozenset({"replays", "replies", "reply_sources", "notes", "usage", "extractions"})

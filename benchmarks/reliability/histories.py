@@ -34,7 +34,6 @@ from remanence.cubes import MemCube
 from remanence.errors import UnknownCubeError, UnknownSpaceError
 from remanence.settings import Settings
 
-SETTINGS = Settings(embedder="hashing", busy_timeout=120, durability="normal")
 SPACES = ("north", "south", "west")
 _WEIGHTS = {
     "add": 24, "correct": 22, "get": 24, "history": 6, "recall": 12, "list": 4, "keyed": 6, "forget": 1,
@@ -174,9 +173,15 @@ def _seen(cube: MemCube) -> Version:
     return Version(cube.id, cube.version, cube.text, cube.scope.space)
 
 
+def settings(path: Path) -> Settings:
+    """One key for all processes, made by whoever needs it first."""
+    key = path.with_name("signing.pem")
+    return Settings(embedder="hashing", busy_timeout=120, durability="normal", signing_key=key)
+
+
 def work(path: Path, number: int, count: int, seed: int, start: Any) -> None:
     """One process: wait for the others, then work and write down."""
-    with Memory(path, SETTINGS) as memory, Path(f"{path}.{number}.log").open("w", encoding="utf-8") as log:
+    with Memory(path, settings(path)) as memory, Path(f"{path}.{number}.log").open("w", encoding="utf-8") as log:
         worker = Worker(memory, number, seed)
         start.wait(60)
         log.writelines(worker.step().line() + "\n" for _ in range(count))
@@ -389,7 +394,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
     """Let so many processes work on one new file, and check what they say."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.rem"
-        Memory(path, SETTINGS).close()
+        Memory(path, settings(path)).close()
         spawn = multiprocessing.get_context("spawn")
         start = spawn.Barrier(processes)
         each = [operations // processes + (n < operations % processes) for n in range(processes)]
@@ -402,7 +407,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
             Event.of(line) for n in range(processes) for line in Path(f"{path}.{n}.log").read_text(encoding="utf-8").splitlines()
         ]  # fmt: skip
         problems = [f"process {n} ended with {one.exitcode}" for n, one in enumerate(workers) if one.exitcode]
-        with Memory(path, SETTINGS) as memory:
+        with Memory(path, settings(path)) as memory:
             checked = memory.verify()
             final: dict[str, list[Version]] = defaultdict(list)
             for cube, _ in memory._store.everything():

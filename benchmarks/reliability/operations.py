@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from remanence.write.extract import Extracted
 
 Operation = dict[str, Any]
 
-SETTINGS = Settings(embedder="hashing", busy_timeout=10, commit_every=4)
+_KEYS = tempfile.TemporaryDirectory()  # for the key that signs receipts: never the user's own
+SETTINGS = Settings(embedder="hashing", busy_timeout=10, commit_every=4, signing_key=Path(_KEYS.name) / "signing.pem")
 SPACES = ("default", "north")
 _NAMES = ("Ana", "Bo", "Cem", "Dora", "Emil")
 _TOKEN = re.compile(r"Zq[0-9a-f]{12}")
@@ -239,9 +241,23 @@ def _bring_back(self: Expected, one: str) -> None:
         self.read.add((one, len(seen.texts) + 1))
 
 
-def _apply_govern(self: Expected, operation: Operation, _result: Any) -> None:
-    policy = json.dumps(operation["policy"])
-    self.cubes[operation["id"]] = replace(self.cubes[operation["id"]], policy=policy)
+def _apply_govern(self: Expected, operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
+    image = {one: Seen.from_json(seen) for one, seen in result.items()}
+    assert check_governed(self, operation, image) == "all", "a memory is not governed as was acknowledged"
+    self.cubes = image
+
+
+def check_governed(before: Expected, operation: Operation, image: Image) -> str:
+    """Only policies changed: that of the memory, and of what was made from it, which is closed first. Returns how far it came."""
+    made = before.descendants([operation["id"]])
+    assert image.keys() == before.cubes.keys()
+    for one, seen in image.items():
+        assert replace(seen, policy="") == replace(before.cubes[one], policy=""), "governing changed a memory"
+        assert seen == before.cubes[one] or one in (operation["id"], *made), "another memory was governed"
+    closed = json.loads(image[operation["id"]].policy) == operation["policy"]
+    open_ones = [one for one in made if "sensitivity" not in json.loads(image[one].policy)]
+    assert not (closed and open_ones), "what was made from a memory with a label has none"
+    return "all" if closed else "part"
 
 
 def _apply_rollback(self: Expected, operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
@@ -375,7 +391,8 @@ def perform(memory: Memory, operation: Operation, folder: Path) -> Any:
     if kind in _STATES:
         return str(getattr(memory.lifecycle, kind)(operation["id"]).state)
     if kind == "govern":
-        return memory.lifecycle.govern(operation["id"], **operation["policy"]).version
+        memory.lifecycle.govern(operation["id"], **operation["policy"])
+        return {one: seen.to_json() for one, seen in image_of(memory).items()}
     if kind == "rollback":
         memory.rollback(operation["to"], space=operation["space"])
         return {one: seen.to_json() for one, seen in image_of(memory).items()}
@@ -419,10 +436,14 @@ def left_by(operation: Operation, before: Expected, image: Image) -> str:
     elif kind == "consolidate":
         check_consolidated(before.cubes, image)
         return "part"
+    elif kind == "govern":
+        return check_governed(before, operation, image)
     else:
         after.apply(operation, None)
         what = "all"
-    assert dict(image) == after.cubes, f"{kind} left a state that is neither the one before nor the one after"
+    assert dict(image) == after.cubes, (
+        f"{kind} left a state that is neither the one before nor the one after: {differences(image, after.cubes)}"
+    )
     return what
 
 
@@ -441,6 +462,12 @@ def repeat(memory: Memory, operation: Operation, expected: Expected, folder: Pat
     expected.apply(operation, result)
 
 
+def differences(image: Image, wanted: Image) -> dict[str, tuple[Seen | None, Seen | None]]:
+    """What is there and what was to be there, of each memory that differs."""
+    names = [one for one in {**image, **wanted} if image.get(one) != wanted.get(one)]
+    return {one: (image.get(one), wanted.get(one)) for one in names}
+
+
 def compare(memory: Memory, expected: Expected) -> None:
     """Hold a store to the reference.
 
@@ -452,11 +479,7 @@ def compare(memory: Memory, expected: Expected) -> None:
     checked = memory.verify(sample=8)
     assert checked.ok, checked.problems
     image = image_of(memory)
-    assert image == expected.cubes, {
-        one: (image.get(one), expected.cubes.get(one))
-        for one in {*image, *expected.cubes}
-        if image.get(one) != expected.cubes.get(one)
-    }
+    assert image == expected.cubes, differences(image, expected.cubes)
     readings = memory._store.derived.readings(None)
     assert expected.read <= readings.keys(), "a reading was lost"
     for (one, version), (extractor, content) in readings.items():
