@@ -173,7 +173,7 @@ def _files(result: Mapping[str, Any]) -> Lines:
     if result["unnoticed by table"]:
         some = ", ".join(f"{name} {count}" for name, count in result["unnoticed by table"].items())
         yield (
-            f"The others lay in tables that nothing can be held against in full ({some}): caches, notes, the list of idempotency keys, and "
+            f"The others lay in tables that nothing can be held against in full ({some}): caches, notes, the access log, the list of idempotency keys, and "
             "vectors of readings, of which `verify` embeds some again and passes small differences."
         )
     yield ""
