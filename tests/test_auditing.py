@@ -9,13 +9,22 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from remanence import Memory
-from remanence.auditing import due, keep_up, verify_export
-from remanence.errors import AuditError, InputError, KeyMissingError, StoreClosedError, StoreError, UnreadableFileError
+from remanence.auditing import Audit, due, keep_up, verify_export
+from remanence.errors import (
+    AccessDeniedError,
+    AuditError,
+    InputError,
+    KeyMissingError,
+    StoreClosedError,
+    StoreError,
+    UnreadableFileError,
+)
 from remanence.governance.audit import UNPINNED, from_json, holds, to_json
 from remanence.governance.signing import SigningKey, public_pem
 from remanence.settings import Settings
@@ -589,3 +598,29 @@ def test_files_that_are_no_exports(tmp_path):
         verify_export(tmp_path / "none")
     (tmp_path / "big").write_bytes(b"x" * (1 << 21))
     assert not verify_export(tmp_path / "big").ok
+
+
+# ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_auditor_of_the_whole_store_may_and_others_may_not(lived, tmp_path):
+    lived.access.grant("eye", "auditor", space="*")
+    lived.access.grant("part", "auditor", space="workshop-7")
+    lived.access.grant("ann", "owner", space="workshop-7")
+    eye = lived.acting_as("eye").audit
+    eye.checkpoint()
+    assert eye.verify(key=eye.public_key()).ok
+    assert eye.export(tmp_path / "audit.jsonl").unsigned == 0
+    assert len(eye.checkpoints()) == 3
+    calls = (
+        Audit.checkpoint,
+        Audit.checkpoints,
+        Audit.verify,
+        Audit.public_key,
+        partial(Audit.export, path=tmp_path / "x"),
+    )
+    for name in ("part", "ann", "nobody"):
+        for call in calls:
+            with pytest.raises(AccessDeniedError):
+                call(lived.acting_as(name).audit)
+    assert not (tmp_path / "x").exists()

@@ -602,7 +602,7 @@ class Sources(RuleBasedStateMachine):
             message = {"content": one, "time": self.now.isoformat()} | (
                 {"session": session} if session else {"kind": "fact"}
             )
-            [cube] = self.memory.add(message, user="ana")
+            [cube] = self.memory.add(message, user="ana", relearn=True)
             self.texts[cube] = text
 
     def pick(self, data):

@@ -382,7 +382,7 @@ TAMPERED = {
     "receipt changed": ("UPDATE receipts SET body = replace(body, '\"E\"', '\"F\"') WHERE n = 1", "the store holds the same receipt"),
     "receipts swapped": ("UPDATE receipts SET n = 9 - n", "chain of receipts"),
     "tombstones removed": ("DELETE FROM tombstones", "tombstones are there"),
-    "other store": ("UPDATE notes SET value = '00' || substr(value, 3) WHERE name = 'secret'", "store"),
+    "other store": ("UPDATE notes SET value = '00' || substr(value, 3) WHERE name = 'store'", "store"),
     "rows come back": ("INSERT INTO usage SELECT id, 1, 'now' FROM journal WHERE op = 'forget'", "no row has an erased id"),
 }  # fmt: skip
 

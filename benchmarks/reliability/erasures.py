@@ -2,6 +2,7 @@
 
     python benchmarks/reliability/erasures.py                    1,000 erasures
     python benchmarks/reliability/erasures.py --erasures 60      fewer
+    python benchmarks/reliability/erasures.py --speed 10000      what one takes in a store of that size
 
 Every memory is given tokens that occur nowhere else: in its text, its corrections, its meta, its title, its author, its session
 and what was read out of it. The bench keeps its own list of which memory holds which. After each erasure (by ids, a query, a
@@ -16,6 +17,7 @@ import argparse
 import json
 import random
 import re
+import statistics
 import sys
 import tempfile
 import time
@@ -37,6 +39,7 @@ TOKEN = re.compile(rb"[Zz]q[0-9a-f]{14}")
 _MEMORIES = 60  # that a store is filled up to
 _ROUND = 12  # erasures between two fillings
 _CLOSED = 60  # erasures between two looks at the closed file
+_PEOPLE = ("Ana", "Ben", "Cleo", "Dora")
 _PLACES = ("Lisbon", "Porto", "Faro", "Braga", "Evora")
 _THINGS = ("kiln", "glaze", "bicycle", "boat", "garden", "violin")
 
@@ -71,11 +74,7 @@ def fill(world: World) -> None:
     chance, new = world.chance, list[str]()
     while len(world.tokens) < _MEMORIES:
         own: set[bytes] = set()
-        who, place, thing = (
-            chance.choice(["Ana", "Ben", "Cleo", "Dora"]),
-            chance.choice(_PLACES),
-            chance.choice(_THINGS),
-        )
+        who, place, thing = chance.choice(_PEOPLE), chance.choice(_PLACES), chance.choice(_THINGS)
         message = {
             "content": f"{who} lives in {place}. The {thing} of {world.token(own)} is kept by {who} in the cellar of the house.",
             "name": who, "meta": {"note": world.token(own)},
@@ -235,12 +234,43 @@ def run(erasures: int, seed: int, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def speed(memories: int, folder: Path) -> dict[str, Any]:
+    """What a forget takes, beside erasing, rewriting and the search of bytes that there was before receipts."""
+    chance = random.Random(1)
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randrange(3, 9))) for _ in range(3000)]
+    texts = [" ".join(chance.choices(words, k=25)).capitalize() + "." for _ in range(memories)]
+    with Memory(folder / "speed.rem", Settings(embedder="hashing", signing_key=folder / "key.pem")) as memory:
+        ids = iter(memory.add(texts))
+        memory.recall("the index is loaded")
+        store, bare, whole, many = memory._store, list[float](), list[float](), list[float]()
+        for _ in range(5):
+            start = time.perf_counter()
+            erased = store.erase([next(ids)])
+            store.scrub()
+            assert not store.residue(erased.traces)
+            bare.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            memory.forget(next(ids))
+            whole.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        memory.forget([next(ids) for _ in range(100)])
+        many.append(time.perf_counter() - start)
+    return {
+        "memories": memories, "erase, rewrite and look for pieces, median of 5": round(statistics.median(bare), 2),
+        "forget with its receipt, median of 5": round(statistics.median(whole), 2), "forget 100 at once": round(many[0], 2),
+    }  # fmt: skip
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--erasures", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--speed", type=int, metavar="MEMORIES", help="time a forget in a store of that size instead")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if args.speed:
+            print(json.dumps(speed(args.speed, Path(folder)), indent=2))
+            return 0
         found = run(args.erasures, args.seed, Path(folder))
     print(json.dumps(found, indent=2))
     return 1 if found["problems"] else 0

@@ -32,6 +32,7 @@ from remanence.errors import RemanenceError
 from remanence.forget.plan import Plan
 from remanence.forget.receipt import Receipt
 from remanence.memory import Memory
+from remanence.policies import Policy, Trigger, Trust
 from remanence.settings import Settings
 from remanence.stats import Stats
 
@@ -48,6 +49,7 @@ __all__ = [
     "Memory",
     "Page",
     "Plan",
+    "Policy",
     "Provenance",
     "Reason",
     "Receipt",
@@ -58,5 +60,7 @@ __all__ = [
     "Settings",
     "State",
     "Stats",
+    "Trigger",
+    "Trust",
     "Why",
 ]

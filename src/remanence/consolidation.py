@@ -32,6 +32,7 @@ from remanence.errors import (
     UnknownCubeError,
 )
 from remanence.policies import Clearance
+from remanence.store.erasure import FORGETTING
 from remanence.store.parts import Transition
 from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress, keys_for, new_id
@@ -221,7 +222,7 @@ class _Run:
         if cube.version == 1:
             return False
         return any(
-            event.was is State.MERGED and event.became is State.ACTIVE and event.by != BY
+            event.was is State.MERGED and event.became is State.ACTIVE and event.by not in {BY, FORGETTING}
             for event in self._store.lifecycle.events(cube.id)
         )
 

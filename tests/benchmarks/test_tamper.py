@@ -7,22 +7,16 @@ import json
 import random
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from remanence.governance.auditfile import Reader, verify_lines
 from remanence.settings import Settings
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "reliability"
-
 
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import tamper
-
-    return tamper
+def module(reliability):
+    return reliability("tamper")
 
 
 @pytest.fixture
@@ -102,19 +96,15 @@ def test_edits_of_the_store_are_found_and_put_back(module, sample, tmp_path):
 
 
 def test_the_figures_are_written(module, tmp_path, monkeypatch, capsys):
-    import report
-
     noticed = [True, False]
 
     def measure(score, *_):
         score.run("some", [("here", True), ("there", noticed.pop(0))])
 
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(module, "measure", measure)
-    monkeypatch.setattr(module.sys, "argv", ["tamper.py", "--entries", "4"])
-    for problems in ([], ["some: there"]):
-        assert module.main() == len(problems)
-        result = json.loads((tmp_path / "results" / "tamper.json").read_text())
-        assert result["tried"] == {"some": 2}
-        assert (result["entries"], result["edits"], result["problems"]) == (4, 2, problems)
-    capsys.readouterr()
+    monkeypatch.setattr(module.sys, "argv", ["tamper.py", "--entries", "4", "--out", str(tmp_path / "tamper.json")])
+    for missed in ([], ["there"]):
+        assert module.main() == len(missed)
+        result = json.loads((tmp_path / "tamper.json").read_text())
+        assert (result["some"]["tried"], result["some"]["missed"]) == (2, missed)
+    assert "2 edits, 1 not noticed" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from remanence.settings import Settings
 from remanence.store.sqlite import SQLiteStore
-from remanence.store.tombstones import digest, store_id
+from remanence.store.tombstones import digest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = "The code of the blue safe in the cellar is seven four one."
@@ -102,8 +102,3 @@ def test_copies_since_an_entry_and_of_a_space(store, tmp_path, draft):
     assert Path(found[1].path).is_absolute()
     assert [one.kind for one in store.tombstones.copies(1, ["a"])] == ["backup"]
     assert [one.kind for one in store.tombstones.copies(3, ["a", "b"])] == ["export"]
-
-
-def test_a_store_has_a_name_that_is_not_its_secret():
-    assert store_id(b"1") != store_id(b"2")
-    assert len(store_id(b"1")) == 16

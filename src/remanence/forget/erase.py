@@ -27,7 +27,7 @@ from remanence.governance.signing import SigningKey, canonical
 from remanence.language.sameness import normalised, telling_sentences
 from remanence.store import erasure, scan
 from remanence.store.erasure import Survey
-from remanence.store.tombstones import store_id
+from remanence.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -221,7 +221,7 @@ def _unsigned(store: SQLiteStore, order: Order, done: _Done, evidence: _Evidence
     first = min(cube.recorded_at for target in survey.targets for cube in target.cubes)
     return Receipt(
         id=order.receipt, number=0, issued_at=store.clock().isoformat(timespec="microseconds"), issuer="", key="",
-        store=store_id(store.secret()),
+        store=Ledger(store.connections).store_id(),
         request=Request(order.by, selector.kind, _selector_digest(store, order, selector), selector.space, order.reason),
         target=Aim(
             record_ids=survey.ids, chosen=sum(target.chosen for target in survey.targets),

@@ -13,7 +13,8 @@ from remanence.errors import ReceiptError
 from remanence.forget.receipt import FIRST, Receipt, closure_digest, is_signed, parsed
 from remanence.governance.signing import fingerprint
 from remanence.store import journal, scan
-from remanence.store.tombstones import Stored, store_id
+from remanence.store.ledger import Ledger
+from remanence.store.tombstones import Stored
 
 if TYPE_CHECKING:
     from remanence.store.sqlite import SQLiteStore
@@ -97,7 +98,7 @@ def inside(store: SQLiteStore, receipt: Receipt, key: bytes | None, *, again: bo
     stored = store.tombstones.receipts()
     found = [
         *before.checks,
-        Check("store", receipt.store == store_id(store.secret()), receipt.store),
+        Check("store", receipt.store == Ledger(store.connections).store_id(), receipt.store),
         _chain(stored),
         _kept(stored, receipt),
         _journal(store, receipt),

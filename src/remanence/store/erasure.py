@@ -19,6 +19,8 @@ from remanence.store.parts import Transition
 from remanence.store.protocol import Erased
 from remanence.store.recorded import Questions, questions_about
 
+FORGETTING = "forget"
+"""Who acts, in the events of what comes back when something else is forgotten."""
 _COPIED = "shared"  # the method of a copy in another space
 _MERGED = "merged/"  # the methods of what was made of near-duplicates, which it speaks for
 
@@ -340,7 +342,7 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
     for seq in (seq for target in found.targets for seq in target.seqs):
         for table in ("claims", "extractions", "keys", "cubes"):
             connection.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
-    back = Transition("", State.ACTIVE, "another memory that it had been merged with was forgotten", "owner")
+    back = Transition("", State.ACTIVE, "another memory that it had been merged with was forgotten", FORGETTING)
     for target in found.targets:
         if target.merged:  # its own rows are gone by now: what comes back are the others
             bring_back_parents(connection, target.id, back, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -164,11 +163,6 @@ class Tombstones:
 def digest(text: str, secret: bytes) -> bytes:
     """HMAC-SHA256 of the normalised text under the store's secret. Cut to 16 bytes: the store holds millions at most."""
     return hmac.digest(secret, _USE + normalised(text).encode("utf-8", "surrogatepass"), "sha256")[:16]
-
-
-def store_id(secret: bytes) -> str:
-    """A name of a store that stays, and tells nothing of its secret."""
-    return hmac.digest(secret, b"remanence/store-id/1", hashlib.sha256)[:8].hex()
 
 
 def _known(connection: sqlite3.Connection, space: int, digests: Sequence[bytes]) -> dict[bytes, int]:
