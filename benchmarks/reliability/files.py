@@ -42,7 +42,9 @@ FOLDER = Path(__file__).parents[2] / "tests" / "store" / "files"
 SETTINGS = replace(operations.SETTINGS, busy_timeout=5, commit_every=256)
 _PATIENCE = 30  # seconds for one damaged copy
 _PER_CHILD = 250
-UNCHECKED = frozenset({"replays", "replies", "reply_sources", "notes", "usage", "extractions", "access_log", "copies", "principals"})
+UNCHECKED = frozenset(
+    {"replays", "replies", "reply_sources", "notes", "usage", "extractions", "access_log", "copies", "principals"}
+)
 """Tables that nothing can be held against in full: caches, counters, the access log, and of extractions the vectors, of which
 `verify` embeds some again and passes small differences. Damage there is measured, and may go unnoticed."""
 
