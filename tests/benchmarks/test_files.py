@@ -8,6 +8,8 @@ import shutil
 import pytest
 
 from remanence import Memory
+from remanence.auditing import Audit
+from remanence.forgetting import Receipts
 from remanence.store.protocol import Checked
 
 
@@ -57,6 +59,8 @@ def test_damage_of_a_text_is_noticed_and_is_a_finding_where_it_is_not(files, mon
     places = [(image.index(b"in the orchard") + at, 1) for at in range(8)]
     if blind:
         monkeypatch.setattr(Memory, "verify", lambda self: Checked({}, ()))
+        monkeypatch.setattr(Audit, "verify", lambda self: Checked({}, ()))
+        monkeypatch.setattr(Receipts, "list", lambda self: [])
     files._batch(image, places, files.content(files.FOLDER / "v3.rem"), damage)
     assert damage.flips == 8
     assert len(damage.problems) == (8 if blind else 0)
