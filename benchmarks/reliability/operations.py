@@ -365,7 +365,7 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
         return {
             "op": kind,
             "to": chance.choice(expected.marks)[0],
-            "space": chance.choice(SPACES),
+            "space": expected.cubes[chance.choice(some)].space,
             "marks": expected.marks,
         }
     if kind == "govern":
