@@ -158,9 +158,10 @@ class Memory:
     ) -> Ids:  # fmt: skip
         clearance = self._gate.check(operation, target.scope.space)
         embed, every = self._encoding.documents, self.settings.commit_every
+        guard = self._rooms.quarantine
         ids = write(
             self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
-            relearn=relearn, leave_out=leave_out,
+            relearn=relearn, leave_out=leave_out, guard=guard,
         )  # fmt: skip
         self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         self._gate.told(operation, target.scope.space, ids)
@@ -168,11 +169,12 @@ class Memory:
 
     def correct(
         self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
-        relearn: bool = False,
+        relearn: bool = False, source: str | None = None,
     ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
-        `time` is from when the new text holds in the world; now, if it is not given.
+        `time` is from when the new text holds in the world; now, if it is not given. `source` says where the correction comes
+        from: revoking that source undoes it.
 
         Raises
         ------
@@ -192,7 +194,7 @@ class Memory:
                 return current
             refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
-                current, checked, from_when, self._encoding.documents, self._store.clock()
+                current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
             if self._store.supersede(draft):
                 self._rooms.wrote()
@@ -374,6 +376,7 @@ class Memory:
         if knew is None:  # what holds now says nothing of what the store knew once
             hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
             hits.notes += note
+        self._rooms.record(query, hits)
         self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
         return hits
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -28,7 +28,12 @@ def add(args: Args) -> Answer:
     content = _messages(args)
     with opened(args, create=True) as memory, show.Bar("messages") as bar:
         ids = memory.add(content, **scoped(args), source=args.source, idempotency_key=args.key, progress=bar)
-    return Answer({"ids": ids}, lambda: show.plain(*ids))
+    held = {"held": ids.held} if ids.held else {}
+    return Answer({"ids": ids, **held}, lambda: show.plain(*ids, *_held(ids.held)))
+
+
+def _held(held: Mapping[str, str]) -> list[str]:
+    return [f"held: {cube_id}, {why}" for cube_id, why in held.items()]
 
 
 def _messages(args: Args) -> Any:
@@ -58,9 +63,13 @@ def ingest(args: Args) -> Answer:
         for path in args.paths:
             bar.begin(path)
             ids = memory.ingest(path, **scoped(args), skip_unreadable=args.skip_unreadable, progress=bar)
-            found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
+            held = {"held": ids.held} if ids.held else {}
+            found.append(
+                {"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids, **held}
+            )
     lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
     lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
+    lines += [line for one in found for line in _held(one.get("held", {}))]
     return Answer({"paths": found}, lambda: show.plain(*lines))
 
 

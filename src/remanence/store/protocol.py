@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
     from remanence.store.tombstones import Tombstones
+    from remanence.store.trusted import Trusted
 
 
 class IndexRow(NamedTuple):
@@ -123,6 +124,11 @@ class Store(Protocol):
     @property
     def tombstones(self) -> Tombstones:
         """What stays of erasures: digests, receipts, copies."""
+        ...
+
+    @property
+    def trusted(self) -> Trusted:
+        """Revoked sources, echoes of own answers, recorded questions, rollouts."""
         ...
 
     @property

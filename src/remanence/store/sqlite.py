@@ -33,6 +33,7 @@ from remanence.store.scrubbing import residue, scrub
 from remanence.store.shares import METHOD as SHARED
 from remanence.store.timeline import Timeline
 from remanence.store.tombstones import Tombstones
+from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -49,6 +50,7 @@ class SQLiteStore:
         self.lifecycle = Lifecycle(self._connections, clock)
         self.grants = Grants(self._connections)
         self.tombstones = Tombstones(self._connections)
+        self.trusted = Trusted(self._connections, clock)
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
         self._secret: bytes | None = None
@@ -193,7 +195,8 @@ class SQLiteStore:
             holes = ", ".join("?" * len(some))
             found |= connection.execute(
                 f"SELECT mark, id FROM cubes c WHERE mark IN ({holes}) AND space = ?{seen} AND "
-                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document') ORDER BY superseded_at IS NULL",
+                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document' OR state = 'generated') "
+                "ORDER BY superseded_at IS NULL",
                 (*some, space, *values),
             ).fetchall()
         return found
