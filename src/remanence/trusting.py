@@ -33,8 +33,8 @@ class Trusting:
 
     def why(self, cubes: Sequence[MemCube]) -> dict[str, str]:
         """Why memories are held, by id; those that are not held are left out."""
-        for space in {cube.scope.space for cube in cubes}:
-            self._gate.check(Operation.TRUST, space)
+        for cube in cubes:
+            self._gate.locate(Operation.TRUST, cube.id, cube.scope.space)
         return self._rooms.store.trusted.held([cube.id for cube in cubes])
 
     def release(self, cube_id: str | MemCube, reason: str = "released", *, space: str | None = None) -> MemCube:

@@ -200,7 +200,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS: dict[str, Command] = {
     "forget": Command(
-        forget, "Erase memories for good, search the file for what may be left, and sign a receipt.",
+        forget, "Erase memories for good, search for what may be left, and sign a receipt.",
         "remanence forget --user ana --reason 'she asked' --receipt ana.json",
         "ids --query --source --user --all-of-space --space --dry-run --reason --no-tombstone --yes --receipt --page",
     ),
