@@ -11,6 +11,7 @@ import pytest
 from remanence import Memory
 from remanence.cubes import Extraction, Fact, Kind, State
 from remanence.errors import (
+    AccessDeniedError,
     ForgetIncompleteError,
     ForgottenError,
     FrozenError,
@@ -20,6 +21,7 @@ from remanence.errors import (
     UnknownCubeError,
     UnknownSpaceError,
 )
+from remanence.forget.receipt import signed
 from remanence.forgetting import verify_file
 from remanence.governance.signing import SigningKey
 from remanence.store.parts import Transition
@@ -143,11 +145,12 @@ def test_other_passages_of_the_file_are_named(memory, tmp_path):
     assert memory.forget(source="file:notes.md", dry_run=True).same_source == ()
 
 
-def test_remote_models_are_named_without_keys(opened):
-    memory = opened(model="http://user:secret@models.example:8080/v1#m", model_key="secret")
+@pytest.mark.parametrize("host", ["models.example:8080", "models.example"])
+def test_remote_models_are_named_without_keys(opened, host):
+    memory = opened(model=f"http://user:secret@{host}/v1#m", model_key="secret")
     [there] = memory.add("Ana lives in Lisbon.")
     found = [one for one in memory.forget(there, dry_run=True).not_reached if one.what.startswith("remote")]
-    assert [one.where for one in found] == ["models.example:8080"]
+    assert [one.where for one in found] == [host]
 
 
 def test_what_is_frozen_refuses_the_whole(memory):
@@ -224,6 +227,22 @@ def test_recorded_questions_go(memory):
         left = [row[0] for row in connection.execute("SELECT question FROM questions ORDER BY n")]
     assert left == ["What is hot?", "Rain?"]
     assert [(one.before, one.after) for one in receipt.substrates if one.kind == "recorded questions"] == [(3, 0)]
+
+
+def test_questions_of_an_emptied_space_go(memory):
+    memory.add(["One.", "Two."], space="guests")
+    with memory._store.connections.write() as connection:
+        for space in (1, 2):
+            connection.execute(
+                "INSERT INTO questions (space, at, question, filters, ids) VALUES (?, 'now', 'What?', '{}', '[]')",
+                (space,),
+            )
+    memory.forget(query="two", space="guests")
+    with memory._store.connections.read() as connection:
+        assert connection.execute("SELECT space FROM questions").fetchall() == [(1,), (2,)]
+    memory.forget(space="guests")
+    with memory._store.connections.read() as connection:
+        assert connection.execute("SELECT space FROM questions").fetchall() == [(1,)]
 
 
 def test_events_and_usage_go(memory, image, tmp_path):
@@ -377,12 +396,13 @@ def test_a_receipt_is_checked_without_the_store(memory, receipts, tmp_path):
 TAMPERED = {
     "journal entry changed": ("UPDATE journal SET id = 'x' WHERE op = 'forget' AND entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
     "journal entry removed": ("DELETE FROM journal WHERE entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
+    "journal time changed": ("UPDATE journal SET at = '2000' WHERE op = 'forget' AND entry = (SELECT min(entry) FROM journal WHERE op = 'forget')", "journal"),
     "receipt removed": ("DELETE FROM receipts WHERE n = 2", "chain of receipts"),
     "own receipt removed": ("DELETE FROM receipts WHERE n = 1", "the store holds the same receipt"),
     "receipt changed": ("UPDATE receipts SET body = replace(body, '\"E\"', '\"F\"') WHERE n = 1", "the store holds the same receipt"),
     "receipts swapped": ("UPDATE receipts SET n = 9 - n", "chain of receipts"),
     "tombstones removed": ("DELETE FROM tombstones", "tombstones are there"),
-    "other store": ("UPDATE notes SET value = '00' || substr(value, 3) WHERE name = 'store'", "store"),
+    "other store": ("UPDATE notes SET value = 'x' || value WHERE name = 'store'", "store"),
     "rows come back": ("INSERT INTO usage SELECT id, 1, 'now' FROM journal WHERE op = 'forget'", "no row has an erased id"),
 }  # fmt: skip
 
@@ -396,12 +416,56 @@ def test_tampering_is_noticed(memory, opened, receipts, statement, check):
     assert check in [one.name for one in found.checks if not one.ok]
 
 
+def test_a_receipt_that_follows_from_another_one_is_noticed(memory, receipts):
+    """Also where whoever has the key signed it."""
+    forged = signed(receipts[1], SigningKey.open(memory.settings.signing_key), 2, "another receipt")
+    with memory._store.connections.write() as connection:
+        connection.execute("UPDATE receipts SET body = ? WHERE n = 2", (forged.canonical().decode(),))
+    found = memory.receipts.verify(forged)
+    assert [one.name for one in found.checks if not one.ok] == ["chain of receipts"]
+
+
+def test_who_said_the_same_before_is_named_and_no_fault(memory):
+    ids = memory.add([LONG, {"content": LONG, "session": "s"}])
+    found = memory.receipts.verify(memory.forget(ids[0]))
+    assert found.ok, found.checks
+    assert any(ids[1] in note for note in found.notes)
+
+
 def test_what_is_learned_again_on_purpose_is_noted(memory, receipts):
     memory.add(LONG, relearn=True)
     found = memory.receipts.verify(receipts[0])
-    assert {one.name for one in found.checks if not one.ok} == {"no memory has an erased text", "tombstones are there"}
+    assert {one.name for one in found.checks if not one.ok} == {
+        "no memory has learned an erased text again",
+        "tombstones are there",
+    }
     assert memory.receipts.verify(receipts[0], again=False).ok
     assert memory.receipts.verify(receipts[1]).ok
+
+
+# ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("role", [None, "reader", "writer", "auditor"])
+def test_only_owners_of_the_space_forget(memory, role):
+    [there] = memory.add("Ana lives in Lisbon.", user="ana")
+    if role:
+        memory.access.grant("eve", role, space="default")
+    eve = memory.acting_as("eve")
+    for arguments in ({"cube_id": there}, {"query": "ana"}, {"user": "ana"}, {"space": "default"}):
+        for dry_run in (True, False):
+            with pytest.raises((AccessDeniedError, UnknownCubeError)):
+                eve.forget(**arguments, dry_run=dry_run)
+    assert memory.get(there)
+
+
+def test_an_owner_of_a_space_forgets_there_and_is_named(memory):
+    memory.access.grant("eve", "owner", space="work")
+    [there] = memory.add("Ana works in Lisbon.", space="work")
+    eve = memory.acting_as("eve")
+    assert eve.forget(there, space="work").request.subject == "eve"
+    with pytest.raises((AccessDeniedError, UnknownCubeError)):
+        eve.forget(query="kiln")
 
 
 # ── not again ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -70,8 +70,8 @@ def test_the_store_holds_no_text_of_it(store, tmp_path):
 def test_what_lives_with_a_digest(store, draft):
     store.append([draft(LONG, "b", cube_id="x"), draft(f"{LONG} And more.", "b", cube_id="y")])
     digests = [digest(LONG, store.secret())]
-    assert store.tombstones.living("b", digests) == ["x"]
-    assert store.tombstones.living("a", digests) == []
+    assert store.tombstones.living("b", digests) == {"x": 3}
+    assert store.tombstones.living("a", digests) == {}
     assert store.tombstones.held(digests) == 0
     bury(store, [LONG])
     assert store.tombstones.held(digests) == 1

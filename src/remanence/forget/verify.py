@@ -155,19 +155,21 @@ def _scans(store: SQLiteStore, receipt: Receipt) -> tuple[list[Check], tuple[str
     digests = [bytes.fromhex(one) for one in receipt.target.keyed_digests]
     with store.connections.read() as connection:
         left = {table: count for table, column in _PLACES if (count := _count(connection, table, column, receipt.ids))}
-    again = (
-        sorted({one for space in receipt.target.spaces for one in store.tombstones.living(space, digests)})
-        if digests
-        else []
-    )
-    held = store.tombstones.held(digests)
     found = [Check("no row has an erased id", not left, ", ".join(f"{name} ({count})" for name, count in left.items()))]
     if not digests:
         return found, ("No digests were kept: whether the same text is here again cannot be told.",)
-    found.append(Check("no memory has an erased text", not again, ", ".join(again)))
+    living: dict[str, int] = {}
+    for space in receipt.target.spaces:
+        living |= store.tombstones.living(space, digests)
+    again = sorted(one for one, entry in living.items() if entry > receipt.journal.entry)
+    before = sorted(living.keys() - set(again))
+    held = store.tombstones.held(digests)
+    found.append(Check("no memory has learned an erased text again", not again, ", ".join(again)))
     found.append(Check("tombstones are there", held == len(digests), f"{held} of {len(digests)}"))
-    notes = () if held == len(digests) else ("A tombstone goes when the text is learned again on purpose.",)
-    return found, notes
+    notes = [f"Said the same before, and was not forgotten: {', '.join(before)}."] if before else []
+    if held < len(digests):
+        notes.append("A tombstone goes when the text is learned again on purpose.")
+    return found, tuple(notes)
 
 
 def _count(connection: sqlite3.Connection, table: str, column: str, ids: Sequence[str]) -> int:

@@ -107,16 +107,17 @@ class Tombstones:
             query = "SELECT count(DISTINCT digest) FROM tombstones WHERE digest = ?"
             return sum(connection.execute(query, (one,)).fetchone()[0] for one in set(digests))
 
-    def living(self, space: str, digests: Sequence[bytes]) -> list[str]:
-        """Ids of memories in a space, any version, whose whole text has one of these digests."""
+    def living(self, space: str, digests: Sequence[bytes]) -> dict[str, int]:
+        """Memories in a space of which a version's whole text has one of these digests, and the journal entry that began each."""
         wanted = set(digests)
         with self._connections.read() as connection:
             secret = _secret(connection)
             found = connection.execute(
-                "SELECT c.id, c.text FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? ORDER BY c.seq",
+                "SELECT c.id, c.text, (SELECT min(entry) FROM journal j WHERE j.seq = c.root) FROM cubes c "
+                "JOIN spaces s ON s.number = c.space WHERE s.name = ? ORDER BY c.seq",
                 (space,),
             )
-            return list(dict.fromkeys(one for one, text in found if digest(text, secret) in wanted))
+            return {one: entry for one, text, entry in found if digest(text, secret) in wanted}
 
     def digest(self, text: str) -> bytes:
         """The keyed digest of a text, as `bury` keeps it."""
