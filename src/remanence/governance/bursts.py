@@ -27,7 +27,8 @@ _SHINGLE = 3  # words
 _PHRASE = 5  # words of a phrase that is looked for
 _TELLING = 3  # words of it that are not stop words
 _SHARE = 0.2  # of the writer's texts that hold the phrase
-_LEAST = 6  # texts that make a burst
+LEAST = 6
+"""Texts that make a burst."""
 REPEATING = frozenset({Trust.USER, Trust.TOOL})
 """People and tools rightly say the same many times: nothing of theirs is a burst."""
 
@@ -48,16 +49,16 @@ def bursts(
     `recent` are earlier texts of this writer, `others` are recent texts of everybody else: a phrase that others use is no
     trigger. Time grows with the total length, at most `RECENT` texts of each kind.
     """
-    if trust in REPEATING or len(texts) + len(recent) < _LEAST:
+    if trust in REPEATING or len(texts) + len(recent) < LEAST:
         return {}
     new = [_read(text) for text in texts]
     before = [_read(text) for text in recent[:RECENT]]
     found: dict[int, Suspicion] = {}
-    for place, count in _crowded(new, before, _LEAST).items():
+    for place, count in _crowded(new, before, LEAST).items():
         found[place] = Suspicion("burst", f"one of {count} near-identical texts of one writer")
     common = frozenset[int]().union(*(_read(text).phrases for text in others[:RECENT]))
     holders = Counter(phrase for text in (*new, *before) for phrase in text.phrases)
-    enough = max(_LEAST, _SHARE * (len(new) + len(before)))
+    enough = max(LEAST, _SHARE * (len(new) + len(before)))
     rare = {phrase for phrase, count in holders.items() if count >= enough and phrase not in common}
     for place, text in enumerate(new):
         if place not in found and (shared := text.phrases & rare):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from remanence.errors import SourceRevokedError
-from remanence.governance.bursts import RECENT, REPEATING, bursts
+from remanence.governance.bursts import LEAST, RECENT, REPEATING, bursts
 from remanence.governance.echoes import is_echo, probes
 from remanence.governance.screen import screen
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from remanence.policies import Trust
     from remanence.settings import Settings
     from remanence.store.protocol import Store
+
+    Writer = tuple[str, str | None, Trust]
+    """Source, author and tier."""
 
 
 class Quarantine:
@@ -46,7 +49,7 @@ class Quarantine:
         if not self._is_on or not cubes:
             return {}
         found = self._echoes(cubes)
-        writers: dict[tuple[str, str | None, Trust], list[MemCube]] = {}
+        writers: dict[Writer, list[MemCube]] = {}
         for cube in cubes:
             if cube.id in found:
                 continue
@@ -56,11 +59,21 @@ class Quarantine:
                 found[cube.id] = str(suspicion)
             else:
                 writers.setdefault((cube.provenance.source, cube.provenance.author, cube.trust), []).append(cube)
-        for (source, author, trust), some in writers.items():
-            if trust in REPEATING:
+        return found | self._bursts(writers)
+
+    def _bursts(self, writers: Mapping[Writer, Sequence[MemCube]]) -> dict[str, str]:
+        """What is part of a burst, by id; the texts that were written before are read once for all writers."""
+        found: dict[str, str] = {}
+        suspects = {writer: some for writer, some in writers.items() if writer[2] not in REPEATING}
+        if not suspects:
+            return found
+        newest = self._store.trusted.newest(next(iter(suspects.values()))[0].scope.space)
+        for (source, author, trust), some in suspects.items():
+            own = [text for theirs, name, text in newest if (theirs, name) == (source, author)][:RECENT]
+            if len(own) + len(some) < LEAST:
                 continue
-            recent, others = self._store.trusted.recent(some[0].scope.space, (source, author), RECENT)
-            for place, suspicion in bursts([cube.text for cube in some], trust, recent, others).items():
+            others = [text for theirs, name, text in newest if (theirs, name) != (source, author)][:RECENT]
+            for place, suspicion in bursts([cube.text for cube in some], trust, own, others).items():
                 found[some[place].id] = str(suspicion)
         return found
 

@@ -18,7 +18,7 @@ from remanence.store.lifecycle import Last, move, say_again
 from remanence.store.parts import Transition
 
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
-_LOOKED = 1024  # the newest versions of a space, among which a writer's last texts are looked for
+_LOOKED = 1024  # the newest memories of a space, among which a writer's last texts are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +147,14 @@ class Trusted:
 
     # ── what a writer wrote last ─────────────────────────────────────────────────────────────────────────────────────
 
-    def recent(self, space: str, writer: tuple[str, str | None], limit: int) -> tuple[list[str], list[str]]:
-        """The last texts of a writer, a source and an author, and those of everybody else, among the newest of a space."""
-        source, author = writer
+    def newest(self, space: str) -> list[tuple[str, str | None, str]]:
+        """Source, author and text of what was written last to a space, newest first; a bounded number."""
         with self._connections.read() as connection:
-            found = connection.execute(
-                "SELECT c.source = ? AND c.author IS ?, c.text FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? "
+            return connection.execute(
+                "SELECT c.source, c.author, c.text FROM cubes c JOIN spaces s ON s.number = c.space WHERE s.name = ? "
                 f"AND c.version = 1 ORDER BY c.seq DESC LIMIT {_LOOKED}",
-                (source, author, space),
+                (space,),
             ).fetchall()
-        own = [text for is_own, text in found if is_own]
-        return own[:limit], [text for is_own, text in found if not is_own][:limit]
 
     # ── echoes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

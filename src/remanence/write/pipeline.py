@@ -72,7 +72,9 @@ def write(
     if key:
         replay = Replay(target.scope.space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest())
         if (known := store.replayed(replay)) is not None:
-            return Ids(known)
+            again = Ids(known)
+            again.held |= store.trusted.held(known) if guard else {}
+            return again
     marked, held, skipped = sift(
         store, list(zip(cubes, marks, strict=True)), target.scope.space, relearn=relearn, leave_out=leave_out
     )
