@@ -167,7 +167,8 @@ class Store(Protocol):
 
         An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
         more, corrected or forgotten meanwhile, is left out. Returns one id for each of the others, in order. `replay` stores
-        `earlier` plus these ids under an idempotency key.
+        `earlier` plus these ids under an idempotency key; where another caller stored it first, nothing is written and what
+        he stored comes back, without `earlier`.
         """
         ...
 

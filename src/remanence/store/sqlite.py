@@ -92,6 +92,8 @@ class SQLiteStore:
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
         with self._connections.write() as connection:
+            if replay and (first := _replayed(connection, replay)) is not None:  # another caller was first
+                return [one for one in first if one not in earlier]
             for draft in standing(connection, items):
                 if isinstance(draft, str):
                     ids.append(draft)
@@ -107,10 +109,8 @@ class SQLiteStore:
                 ids.append(draft.cube.id)
             if replay:
                 space = self._space_for_writing(connection, replay.space)
-                earlier_ids = _replayed(connection, replay)  # another caller may have been first
-                if earlier_ids is None:
-                    values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
-                    connection.execute("INSERT INTO replays VALUES (?, ?, ?, ?, ?)", values)
+                values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
+                connection.execute("INSERT INTO replays VALUES (?, ?, ?, ?, ?)", values)
         return ids
 
     def replayed(self, replay: Replay) -> list[str] | None:
