@@ -107,6 +107,7 @@ class Admission:
         """One trial; AdmissionError if there is none."""
         body = self._rooms.store.trusted.rollout(trial_id) if isinstance(trial_id, str) else None
         if body is None:
+            self._gate.check(Operation.ADMISSION, None)  # whether there is one is nobody else's business
             raise AdmissionError(f"There is no trial {trial_id!r}.", "See: remanence admission list")
         trial = Trial.from_json(body)
         self._gate.check(Operation.ADMISSION, trial.space)

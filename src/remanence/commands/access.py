@@ -12,7 +12,7 @@ from remanence import show
 from remanence.accessing import Access
 from remanence.commands.command import Answer, Args, Command, opened
 from remanence.errors import InputError
-from remanence.governance.access import Operation, Role
+from remanence.governance.access import Operation
 from remanence.store.grants import Granted, Log
 from remanence.store.shares import Shared
 
