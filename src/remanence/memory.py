@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.arguments import count, identity, optional_space, place, scope
 from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
@@ -349,36 +349,11 @@ class Memory:
         )
         return hits
 
-    def _found(
-        self, clearance: Clearance | None, question: str, /, *, space: str = DEFAULT_SPACE, user: str | None = None,
-        agent: str | None = None, session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
-        since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
-        known_at: datetime | str | None = None, now: datetime | str | None = None, meta: Mapping[str, Any] | None = None,
-        explain: bool = True, route: Route | str | None = None, current: bool = False,
-    ) -> Hits:  # fmt: skip
-        """See `recall`, for a caller whom the gate has let pass."""
-        from remanence.governance.standing import held
-        from remanence.recall.query import Query
+    def _found(self, clearance: Clearance | None, question: str, /, **where: Any) -> Hits:
+        """`recall` for a caller whom the gate has let pass."""
+        from remanence.recalling import recall
 
-        asked_as_of, knew = moment(as_of, "as_of"), moment(known_at, "known_at")
-        if current and knew is not None:
-            raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
-        query = Query(
-            question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
-            now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
-            route=chosen(route), current=bool(current), clearance=clearance,
-        )  # fmt: skip
-        if not self._rooms.has_space(space):
-            return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
-        hits = self._recall(query, self._encoding.question)
-        hits.notes += self._encoding.notes()
-        if knew is None:  # what holds now says nothing of what the store knew once
-            hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
-            hits.notes += note
-        self._rooms.record(query, hits)
-        self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
-        return hits
+        return recall(self._rooms, clearance, question, **where)
 
     def ask(
         self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any
