@@ -180,6 +180,9 @@ def _damaged(path: Path, flips: int, chance: random.Random, damage: Damage) -> D
     image = path.read_bytes()
     places = [(chance.randrange(len(image)), chance.randrange(1, 256)) for _ in range(flips)]
     before = content(path)
+    undamaged = tried(path, before, ["Where are the bees?"])
+    if undamaged != ("without effect", []):
+        damage.problems.append(f"the undamaged file: {undamaged}")
     for at in range(0, flips, _PER_CHILD):
         _batch(image, places[at : at + _PER_CHILD], before, damage)
     return damage
