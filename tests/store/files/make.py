@@ -41,7 +41,9 @@ def make(path: str) -> None:
 
 
 def _settings(folder: str) -> Settings:
-    return Settings(embedder="hashing", signing_key=Path(folder) / "signing.pem", access_log="all", record_questions="on")
+    return Settings(
+        embedder="hashing", signing_key=Path(folder) / "signing.pem", access_log="all", record_questions="on"
+    )
 
 
 def derive(memory: Memory) -> None:
