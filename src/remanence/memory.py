@@ -7,7 +7,7 @@ from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from remanence.arguments import count, identity, optional_space, place, scope
 from remanence.consolidate.steps import WHAT
@@ -278,6 +278,20 @@ class Memory:
         found = profile(self._store, where.space, where.user, about, clearance)
         self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
         return found
+
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[True], tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Plan: ...  # fmt: skip
+
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[False] = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt: ...  # fmt: skip
 
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
