@@ -93,7 +93,9 @@ def test_it_corrects(shown):
 
 def test_it_forgets(shown):
     part = shown.partition("\nForget ")[2].partition("\nCost ")[0]
-    assert [int(count) for count in re.findall(r"occurs (\d+)×", part)] == [1, 0]
+    before, after = (int(count) for count in re.findall(r"occurs (\d+)×", part))
+    assert before
+    assert not after
     assert "4471" not in part.partition("  after ")[2]
     passed = re.search(r"(\d+) of (\d+) tests passed", part)
     assert passed

@@ -132,12 +132,8 @@ class Worker:
         number = time.monotonic_ns() // 2_000_000_000
         key, text = f"{space} {number}", f"The message {number} of all for {space}."
         ids = self.memory.add(text, space=space, idempotency_key=key)  # none, once the memory was forgotten
-<<<<<<< HEAD
         if ids:
             self.hot[space] = ids[-1]
-=======
-        self.hot |= dict.fromkeys([space] if ids else [], ids[0] if ids else "")
->>>>>>> h-f
         return key, [Version(one, 1, text, space) for one in ids], (), False
 
     def _correct(self, space: str) -> Any:
