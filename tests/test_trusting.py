@@ -212,7 +212,8 @@ def test_a_revoked_source_is_gone_and_refused_until_it_is_accepted(opened):
     memory.add({"content": "x", "source": EVIL}, space="other")
     assert [(one.source, one.reason) for one in memory.trust.sources()] == [(EVIL, "it lies")]
     back = memory.trust.accept(EVIL)
-    assert set(back.away) == {ids[1], held}
+    assert back.away == (ids[1],)
+    assert memory.get(held).state is State.ARCHIVED, "what was in quarantine does not come out of it this way"
     assert "Bob sells old clocks." in texts(memory.recall("Who sells clocks?"))
     assert memory.trust.sources() == []
     memory.add({"content": "y", "source": EVIL})

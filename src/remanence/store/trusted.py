@@ -110,7 +110,7 @@ class Trusted:
             ):
                 return Revoked(source, (), (), ())
             away, undone = list[str](), list[str]()
-            for cube_id in _with_reason(connection, number, f"{_REVOKED}{source}"):
+            for cube_id in _with_reason(connection, number, f"{_REVOKED}{source}", recalled=True):
                 move(connection, Transition(cube_id, State.ACTIVE, f"accepted again: {source}", by), now)
                 away.append(cube_id)
             for cube_id in _with_reason(connection, number, f"{_UNDONE}{source}"):
@@ -288,12 +288,12 @@ def _before_correction(connection: sqlite3.Connection, last: Last, source: str) 
     return None
 
 
-def _with_reason(connection: sqlite3.Connection, space: int, reason: str) -> list[str]:
-    """Memories of a space whose last event has this reason."""
+def _with_reason(connection: sqlite3.Connection, space: int, reason: str, *, recalled: bool = False) -> list[str]:
+    """Memories of a space whose last event has this reason; `recalled` leaves out those that were in quarantine before it."""
     found = connection.execute(
         "SELECT e.id FROM events e JOIN cubes c ON c.seq = e.seq WHERE c.space = ? AND e.reason = ? "
-        "AND e.entry = (SELECT max(l.entry) FROM events l WHERE l.id = e.id) ORDER BY e.entry",
-        (space, reason),
+        "AND e.entry = (SELECT max(l.entry) FROM events l WHERE l.id = e.id) AND NOT (? AND e.was = ?) ORDER BY e.entry",
+        (space, reason, recalled, State.GENERATED.value),
     ).fetchall()
     return [cube_id for (cube_id,) in found]
 
