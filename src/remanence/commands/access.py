@@ -18,9 +18,13 @@ from remanence.store.shares import Shared
 
 _ACTIONS = ("grant", "revoke", "list", "log", "label", "restrict", "share", "unshare", "shares", "sync")
 
+_TAKES = {
+    "grant": "PRINCIPAL ROLE", "revoke": "PRINCIPAL", "label": "ID [LABEL]", "restrict": "ID [PRINCIPAL]…", "share": "[ID] --to SPACE",
+    "unshare": "SHARE",
+}  # fmt: skip
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "do": {"choices": _ACTIONS, "metavar": "ACTION", "help": ", ".join(_ACTIONS)},
-    "what": {"nargs": "*", "metavar": "WHAT", "help": "what the action takes, see below"},
+    "what": {"nargs": "*", "metavar": "WHAT", "help": "; ".join(f"{do}: {takes}" for do, takes in _TAKES.items())},
     "--label": {
         "metavar": "LABEL",
         "action": "append",

@@ -68,6 +68,11 @@ def meta_of(items: Sequence[str]) -> dict[str, Any]:
     return meta
 
 
+def trigger_of(words: Sequence[str]) -> dict[str, Any]:
+    """What brings a standing instruction up: always, or any of these words."""
+    return {"always": True} if list(words) == ["always"] else {"words": list(words)}
+
+
 def said(argument: str) -> str:
     return text_of("-").removesuffix("\n").removesuffix("\r") if argument == "-" else argument
 

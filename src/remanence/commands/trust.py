@@ -133,12 +133,12 @@ def admission(args: Args) -> Answer:
 
 
 def _proposed(memory: Memory, args: Args) -> Answer:
-    if len(args.subjects) not in {1, 2}:
+    if len(args.changes) not in {1, 2}:
         raise InputError(
             "Propose takes a change, and maybe probes.", "remanence admission propose change.json probes.jsonl"
         )
-    change, thresholds = _change(args.subjects[0])
-    probes = args.subjects[1] if len(args.subjects) > 1 else ()
+    change, thresholds = _change(args.changes[0])
+    probes = args.changes[1] if len(args.changes) > 1 else ()
     with show.Bar("questions") as bar:
         trial = memory.admission.propose(change, probes, thresholds, space=_space(args), progress=bar)
     return Answer({"trial": trial.to_json()}, lambda: _shown(trial), 0 if trial.passed else 1)
@@ -149,8 +149,9 @@ def _change(name: str) -> tuple[Change, Thresholds]:
     from remanence.governance.admission import Change, Thresholds
 
     shape = 'Write {"kind": "profile", "what": {"words": 1.2}, "thresholds": {"max_drop": 0.01}}.'
+    text = text_of(name)
     try:
-        data = json.loads(text_of(name))
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnreadableFileError(f"{name} is not JSON: {error}.", shape) from error
     if (
@@ -203,12 +204,17 @@ def _change_of(pair: tuple[float, float], low: float, high: float) -> str:
 
 def _takes(args: Args, count: int) -> list[str]:
     """The subjects of an action."""
-    if len(args.subjects) != count:
-        wanted = "nothing more" if count == 0 else "one thing"
-        raise InputError(
-            f"{args.command} takes {wanted}, not {len(args.subjects)}.", f"See: remanence {args.command} --help"
+    trusting = args.command == "trust"
+    given: list[str] = args.subjects if trusting else args.changes
+    if len(given) != count:
+        action, wanted = (
+            args.trust_action if trusting else args.change_action,
+            "nothing more" if count == 0 else "one thing",
         )
-    return args.subjects
+        raise InputError(
+            f"{args.command} {action} takes {wanted}, not {len(given)}.", f"See: remanence {args.command} --help"
+        )
+    return given
 
 
 def _space(args: Args) -> str:
@@ -230,7 +236,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "choices": list(_ADMISSION),
         "help": ", ".join(_ADMISSION),
     },
-    "subjects": {"nargs": "*", "metavar": "SUBJECT", "help": "a memory's id, a source, a text, files, or a trial's id"},
+    "subjects": {
+        "nargs": "*",
+        "metavar": "SUBJECT",
+        "help": "release and reject: a memory's id; revoke and accept: a source; screen: a text",
+    },
+    "changes": {
+        "nargs": "*",
+        "metavar": "SUBJECT",
+        "help": "propose: a file with the change, and one with probes; show, promote and rollback: a trial's id",
+    },
     "--reason": {"help": "why"},
     "--trust": {"choices": [one.value for one in Trust], "default": "unknown", "help": "whose text it is (unknown)"},
     "--force": {"action": "store_true", "help": "although it was rejected"},
@@ -242,6 +257,6 @@ COMMANDS: dict[str, Command] = {
     ),
     "admission": Command(
         admission, "Try changes in the shadow, promote them, watch them, roll them back.",
-        "remanence admission propose change.json probes.jsonl", "change_action subjects --reason --force --space",
+        "remanence admission propose change.json probes.jsonl", "change_action changes --reason --force --space",
     ),
 }  # fmt: skip

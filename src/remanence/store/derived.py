@@ -277,7 +277,9 @@ def content_of(text: str) -> Extraction:
     try:
         return Extraction.from_json(json.loads(text))
     except (KeyError, ValueError, TypeError) as error:
-        raise StoreDamagedError(f"A reading is malformed: {error!r}.", "Run: remanence extract --again") from error
+        raise StoreDamagedError(
+            f"A reading is malformed: {error!r}.", "Import the last sound export, or restore a backup."
+        ) from error
 
 
 def _now() -> str:

@@ -334,7 +334,7 @@ def refuse_frozen(found: Survey) -> None:
     if found.frozen:
         raise FrozenError(
             f"Nothing was erased: frozen is {', '.join(found.frozen)}.",
-            "Unfreeze it first: memory.lifecycle.unfreeze(id).",
+            "Unfreeze it first: remanence state unfreeze ID, or memory.lifecycle.unfreeze(id).",
         )
 
 
