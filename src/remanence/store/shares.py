@@ -73,9 +73,7 @@ class Shares:
             row = connection.execute("SELECT source FROM shares WHERE id = ?", (share_id,)).fetchone()
             if row is None:
                 return False
-            connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
-            connection.execute("DELETE FROM notes WHERE name = ?", (_note(share_id),))
-            journal.note(connection, "unshare", _number(connection, row[0]), share_id, b"")
+            _drop(connection, share_id, row[0])
         return True
 
     def listed(self) -> list[Shared]:
@@ -149,6 +147,18 @@ class Shares:
 def share_commitment(secret: bytes, row: tuple[object, ...]) -> bytes:
     """The journal's commitment to a row of the table, in the order of `COLUMNS`."""
     return hmac.digest(secret, f"share\0{json.dumps(row)}".encode(), "sha256")
+
+
+def drop_shares_of(connection: sqlite3.Connection, cube_id: str) -> None:
+    """Delete the shares of a memory that is forgotten, within the caller's transaction."""
+    for share_id, source in connection.execute("SELECT id, source FROM shares WHERE cube = ?", (cube_id,)).fetchall():
+        _drop(connection, share_id, source)
+
+
+def _drop(connection: sqlite3.Connection, share_id: str, source: str) -> None:
+    connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
+    connection.execute("DELETE FROM notes WHERE name = ?", (_note(share_id),))
+    journal.note(connection, "unshare", _number(connection, source), share_id, b"")
 
 
 def _note(share_id: str) -> str:
