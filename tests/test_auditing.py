@@ -9,19 +9,26 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from remanence import Memory
-from remanence.auditing import due, keep_up, verify_export
-from remanence.cubes import State
-from remanence.errors import AuditError, InputError, KeyMissingError, StoreClosedError, StoreError, UnreadableFileError
+from remanence.auditing import Audit, due, keep_up, verify_export
+from remanence.errors import (
+    AccessDeniedError,
+    AuditError,
+    InputError,
+    KeyMissingError,
+    StoreClosedError,
+    StoreError,
+    UnreadableFileError,
+)
 from remanence.governance.audit import UNPINNED, from_json, holds, to_json
 from remanence.governance.signing import SigningKey, public_pem
 from remanence.settings import Settings
 from remanence.store.journal import GENESIS, Entry
-from remanence.store.protocol import Transition
 
 FILES = Path(__file__).parent / "store" / "files"
 
@@ -245,7 +252,7 @@ def test_forgetting_breaks_nothing(lived, path):
 
 def test_care_and_states_are_on_the_chain_too(lived):
     cube_id = lived.add("Keep me as I am.")[0]
-    lived._store.lifecycle.change([Transition(cube_id, State.FROZEN, "a test")])
+    lived.lifecycle.freeze(cube_id, reason="a test")
     lived.reindex()
     lived.audit.checkpoint()
     found = lived.audit.verify()
@@ -419,6 +426,16 @@ def test_what_is_no_key(lived, tmp_path):
             lived.audit.verify(key=wrong)
 
 
+def test_who_names_a_key_wants_something_signed_with_it(lived, path, tmp_path):
+    public = lived.audit.public_key()
+    edit(path, "DELETE FROM checkpoints")
+    lived.audit.export(tmp_path / "audit.jsonl")
+    assert lived.audit.verify().ok
+    assert lived.audit.verify(key=public).problems == ("nothing is signed with the expected key",)
+    assert verify_export(tmp_path / "audit.jsonl").ok
+    assert not verify_export(tmp_path / "audit.jsonl", key=public).ok
+
+
 def test_an_own_key_that_cannot_be_read_is_not_passed_over(lived, settings):
     public = lived.audit.public_key()
     settings.signing_key.chmod(0o644)
@@ -526,7 +543,7 @@ SPANS = [
 def test_an_export_of_a_time(yearly, tmp_path, since, until, first, last, checkpoints, unsigned):
     done = yearly.audit.export(tmp_path / "audit.jsonl", since=since, until=until)
     assert (done.first, done.last, done.checkpoints, done.unsigned) == (first, last, checkpoints, unsigned)
-    found = verify_export(tmp_path / "audit.jsonl", key=yearly.audit.public_key())
+    found = verify_export(tmp_path / "audit.jsonl", key=yearly.audit.public_key() if checkpoints else None)
     assert found.ok, found.problems
     assert (found.first, found.entries, found.checkpoints, found.unsigned) == (
         first,
@@ -581,3 +598,29 @@ def test_files_that_are_no_exports(tmp_path):
         verify_export(tmp_path / "none")
     (tmp_path / "big").write_bytes(b"x" * (1 << 21))
     assert not verify_export(tmp_path / "big").ok
+
+
+# ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_auditor_of_the_whole_store_may_and_others_may_not(lived, tmp_path):
+    lived.access.grant("eye", "auditor", space="*")
+    lived.access.grant("part", "auditor", space="workshop-7")
+    lived.access.grant("ann", "owner", space="workshop-7")
+    eye = lived.acting_as("eye").audit
+    eye.checkpoint()
+    assert eye.verify(key=eye.public_key()).ok
+    assert eye.export(tmp_path / "audit.jsonl").unsigned == 0
+    assert len(eye.checkpoints()) == 3
+    calls = (
+        Audit.checkpoint,
+        Audit.checkpoints,
+        Audit.verify,
+        Audit.public_key,
+        partial(Audit.export, path=tmp_path / "x"),
+    )
+    for name in ("part", "ann", "nobody"):
+        for call in calls:
+            with pytest.raises(AccessDeniedError):
+                call(lived.acting_as(name).audit)
+    assert not (tmp_path / "x").exists()

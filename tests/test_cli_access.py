@@ -21,8 +21,18 @@ def test_grant_act_log_and_revoke(run, said):
     _, added = run("add", "Ana takes Zolpidem.", "--space", "work")
     [cube] = added["ids"]
     code, granted = run("access", "grant", "p", "reader", "--space", "work", "--label", "legal", "--label", "staff")
-    assert (code, granted["principal"], granted["role"], granted["labels"], granted["by"]) == (0, "p", "reader", ["legal", "staff"], "owner")
-    assert run("access", "list")[1]["grants"] == [granted] == run("access", "list", "--principal", "p", "--space", "work")[1]["grants"]
+    assert (code, granted["principal"], granted["role"], granted["labels"], granted["by"]) == (
+        0,
+        "p",
+        "reader",
+        ["legal", "staff"],
+        "owner",
+    )
+    assert (
+        run("access", "list")[1]["grants"]
+        == [granted]
+        == run("access", "list", "--principal", "p", "--space", "work")[1]["grants"]
+    )
     assert run("get", cube, "--as", "p")[1]["text"] == "Ana takes Zolpidem."
     assert run("access", "label", cube, "health")[1]["policy"] == {"sensitivity": "health"}
     code, err = failed(said, "--as", "p", "get", cube)
@@ -32,10 +42,18 @@ def test_grant_act_log_and_revoke(run, said):
     assert "p has no right to add in the space 'work'" in err
     assert run("recall", "What does Ana take?", "--space", "work", "--as", "p")[1]["withheld"] == 1
     lines = run("access", "log", "--principal", "p")[1]["lines"]
-    assert [(one["operation"], one["allowed"]) for one in lines] == [("get", True), ("get", False), ("add", False), ("recall", True)]
+    assert [(one["operation"], one["allowed"]) for one in lines] == [
+        ("get", True),
+        ("get", False),
+        ("add", False),
+        ("recall", True),
+    ]
     assert len(run("access", "log", "--refused", "--cube", cube)[1]["lines"]) == 1
     page = run("access", "log", "--limit", "1", "--operation", "get")[1]
-    assert run("access", "log", "--limit", "5", "--operation", "get", "--after", page["cursor"])[1]["lines"][0]["allowed"] is False
+    assert (
+        run("access", "log", "--limit", "5", "--operation", "get", "--after", page["cursor"])[1]["lines"][0]["allowed"]
+        is False
+    )
     assert run("access", "label", cube)[1]["policy"] == {}
     assert run("access", "restrict", cube, "q", "r")[1]["policy"] == {"access": ["q", "r"]}
     assert run("access", "restrict", cube)[1]["policy"] == {}

@@ -188,6 +188,24 @@ def test_what_somebody_put_away_stays_away(opened):
     assert memory.recall("chess") == []
 
 
+def test_a_label_on_one_side_of_a_merge_is_a_label_on_both(opened):
+    memory = opened()
+    parents = told(memory, ("2024-01-01", "I like chess."), ("2024-01-02", "I like chess."))
+    run(memory, what=["merge"])
+    [product] = current(memory)
+    memory._store.lifecycle.govern(parents[0], Policy(sensitivity="health"))
+    run(memory, what=["merge"])
+    assert {memory.get(one).policy.sensitivity for one in (*parents, product.id)} == {"health"}
+    memory._store.lifecycle.govern(product.id, Policy(sensitivity="health", access=("ana",)))
+    run(memory, what=["merge"])
+    assert {memory.get(one).policy.access for one in (*parents, product.id)} == {("ana",)}
+    memory._store.lifecycle.govern(parents[1], Policy(sensitivity="work", access=("ana",)))
+    run(memory, what=["merge"])
+    assert memory.get(product.id).state is State.ARCHIVED  # no memory can bear both labels
+    assert [memory.get(one).policy.sensitivity for one in parents] == ["health", "work"]
+    assert run(memory).ids == ()
+
+
 def test_of_runs_at_the_same_time_one_makes_a_product(opened):
     memory, other = opened(), opened()
     told(
@@ -584,7 +602,7 @@ class Sources(RuleBasedStateMachine):
             message = {"content": one, "time": self.now.isoformat()} | (
                 {"session": session} if session else {"kind": "fact"}
             )
-            [cube] = self.memory.add(message, user="ana")
+            [cube] = self.memory.add(message, user="ana", relearn=True)
             self.texts[cube] = text
 
     def pick(self, data):

@@ -428,7 +428,7 @@ def test_forget_takes_one_or_many_and_nothing_if_one_is_unknown(memory: Memory) 
             memory.get(gone)
     with pytest.raises(InputError):
         memory.forget([])
-    assert memory.add("one") != [ids[0]], "what is said again after forgetting is a new memory"
+    assert memory.add("one", relearn=True) != [ids[0]], "what is learned again after forgetting is a new memory"
     assert memory.verify().ok
 
 
@@ -489,7 +489,9 @@ def test_verify_notices_a_vector_of_another_text(opened: Open) -> None:
 def test_verify_notices_a_vector_that_does_not_belong_to_a_reading(opened: Open, read: Any, value: bytes) -> None:
     memory = opened()
     [one] = memory.add(["about kilns and clay"])
-    reading = read(memory._store, one, Extraction(("kilns",), (), ("Kilns burn clay.",)), embed=memory._encoding.documents)
+    reading = read(
+        memory._store, one, Extraction(("kilns",), (), ("Kilns burn clay.",)), embed=memory._encoding.documents
+    )
     assert memory.verify().ok
     assert reading.vectors is not None
     memory._store.derived.rekey([reading._replace(vectors=value * (len(reading.vectors) // 2))])

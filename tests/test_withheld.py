@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from remanence import Memory
 from remanence.errors import UnknownCubeError
 from remanence.models.scripted import ScriptedModel
 from remanence.settings import Settings
-from remanence import Memory
 
 PLACES = ("Lisbon", "Porto", "Faro", "Braga", "Evora", "Sintra", "Tavira", "Lagos")
 PEOPLE = ("Ana", "Bob", "Cid", "Dora", "Eva")
@@ -31,7 +31,11 @@ def life(rng, number):
                 {"name": who, "content": f"I live in {where}.", "time": f"2023-0{1 + place % 9}-03"},
                 {"name": who, "content": f"{other} was born in {where}.", "time": f"2023-0{1 + place % 9}-04"},
                 {"name": who, "content": f"{other} likes {where} and met {who} there.", "time": "2024-05-05"},
-                {"role": "document", "title": f"Dead {other}", "content": f"The author of Dead {other} is {who} of {where}."},
+                {
+                    "role": "document",
+                    "title": f"Dead {other}",
+                    "content": f"The author of Dead {other} is {who} of {where}.",
+                },
             )
         )
 
@@ -48,7 +52,10 @@ HIDDEN = (
 def peopled(opened, name, hidden, **settings):
     memory = opened(name, **settings)
     rng = random.Random(7)
-    memory.add({"role": "document", "title": "Dead Ernest", "content": "The author of Dead Ernest is Phoebe Taylor."}, space="a")
+    memory.add(
+        {"role": "document", "title": "Dead Ernest", "content": "The author of Dead Ernest is Phoebe Taylor."},
+        space="a",
+    )
     memory.add({"role": "document", "title": "Ana Silva", "content": "Ana Silva is a painter of Lisbon."}, space="a")
     for number, message in enumerate(life(rng, 60)):
         memory.add(message, space="a")
@@ -63,7 +70,11 @@ def plainly(value):
 
 
 def shown(hits):
-    return [(hit.cube.text, round(hit.score, 5), plainly(hit.why)) for hit in hits], plainly(hits.notes), str(hits.routed)
+    return (
+        [(hit.cube.text, round(hit.score, 5), plainly(hit.why)) for hit in hits],
+        plainly(hits.notes),
+        str(hits.routed),
+    )
 
 
 @pytest.mark.parametrize("hidden", [{"sensitivity": "health"}, {"access": ["somebody"]}])
@@ -76,14 +87,23 @@ def test_what_is_withheld_changes_nothing_that_is_shown(opened, hidden, pairs):
         without.pair()
     one, other = with_.acting_as("p"), without.acting_as("p")
     for question in QUESTIONS:
-        for where in ({}, {"route": "cheap"}, {"route": "graph"}, {"current": True}, {"as_of": "2024-06-01"}, {"kinds": ["qa"]}):
+        for where in (
+            {},
+            {"route": "cheap"},
+            {"route": "graph"},
+            {"current": True},
+            {"as_of": "2024-06-01"},
+            {"kinds": ["qa"]},
+        ):
             left, right = one.recall(question, space="a", k=8, **where), other.recall(question, space="a", k=8, **where)
             assert shown(left) == shown(right), (question, where)
             assert right.withheld == 0 <= left.withheld <= 5 * 5
         left, right = one.ask(question, space="a"), other.ask(question, space="a")
         assert (left.text, plainly(left.citations)) == (right.text, plainly(right.citations))
         assert [note for note in map(plainly, left.notes) if "Withheld" not in note] == [*map(plainly, right.notes)]
-    assert [plainly(pair.first.value) for pair in one.conflicts(space="a")] == [pair.first.value for pair in other.conflicts(space="a")]
+    assert [plainly(pair.first.value) for pair in one.conflicts(space="a")] == [
+        pair.first.value for pair in other.conflicts(space="a")
+    ]
     assert [cube.text for cube in one.list(space="a")] == [cube.text for cube in other.list(space="a")]
 
 
@@ -104,7 +124,14 @@ def test_what_is_withheld_is_counted_within_the_filters(opened):
     memory.add({"content": "Ana has a car.", "meta": {"n": 1}}, space="a", user="v")
     memory.access.grant("p", "reader", space="a")
     reader = memory.acting_as("p")
-    for where, count in (({}, 2), ({"user": "u"}, 1), ({"user": "v"}, 1), ({"meta": {"n": 1}}, 1), ({"kinds": ["fact"]}, 0), ({"meta": {"n": 2}}, 0)):
+    for where, count in (
+        ({}, 2),
+        ({"user": "u"}, 1),
+        ({"user": "v"}, 1),
+        ({"meta": {"n": 1}}, 1),
+        ({"kinds": ["fact"]}, 0),
+        ({"meta": {"n": 2}}, 0),
+    ):
         assert reader.recall("What does Ana have?", space="a", **where).withheld == count, where
     assert [reader.list(space="a").withheld, reader.list(space="a", user="u").withheld] == [2, 1]
     answer = reader.ask("What does Ana have?", space="a")
@@ -151,8 +178,12 @@ def test_a_label_reaches_earlier_versions_pairs_and_facts(opened):
     memory.access.label(one, "private")
     with pytest.raises(UnknownCubeError):
         reader.history(one)
-    assert {hit.cube.text for hit in reader.recall("Where was Ana born?", space="a", kinds=["qa"])} == {"Q: Where was Ana born?\nA: Faro"}
-    assert [hit.cube.text for hit in reader.recall("Ana was born", space="a", as_of="2023-06-01")] == ["Ana was born in Faro."]
+    assert {hit.cube.text for hit in reader.recall("Where was Ana born?", space="a", kinds=["qa"])} == {
+        "Q: Where was Ana born?\nA: Faro"
+    }
+    assert [hit.cube.text for hit in reader.recall("Ana was born", space="a", as_of="2023-06-01")] == [
+        "Ana was born in Faro."
+    ]
     assert reader.conflicts(space="a") == []
     assert memory.verify(sample=0).ok
     memory.access.label(one, None)

@@ -177,7 +177,9 @@ def bytes_of(path: Path) -> bytes:
 
 
 def tokens_of(expected: Expected) -> set[bytes]:
-    return {token.encode() for tokens in expected.gone.values() for token in tokens}
+    texts = " ".join(content for seen in expected.cubes.values() for content in seen.texts)
+    gone = {token.encode() for tokens in expected.gone.values() for token in tokens}
+    return gone - set(operations.TOKEN.findall(texts.encode()))
 
 
 def trial(path: Path, expected: Expected, seed: int, tally: Tally) -> None:
@@ -221,10 +223,12 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 2
     started = time.monotonic()
-    tally = run(options.trials, options.seed, lambda n: n % 50 or print(n, f"{time.monotonic() - started:.0f} s", flush=True))
+    tally = run(
+        options.trials, options.seed, lambda n: n % 50 or print(n, f"{time.monotonic() - started:.0f} s", flush=True)
+    )
     result = {
         "trials": tally.trials, "operations": dict(sorted(tally.operations.items())), "acknowledged": tally.operations.total(),
-        "kills": {name: count for name, count in sorted(tally.kills.items())}, "cut off": dict(sorted(tally.left.items())),
+        "kills": dict(sorted(tally.kills.items())), "cut off": dict(sorted(tally.left.items())),
         "copies": tally.copies, "problems": tally.problems, "seed": options.seed,
     }  # fmt: skip
     return report.keep("crash", result, started)

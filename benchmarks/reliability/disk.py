@@ -20,11 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 C = ctypes
 _FILE, _VFS, _I64 = C.c_void_p, C.c_void_p, C.c_int64
-_OPEN = C.CFUNCTYPE(C.c_int, _VFS, C.c_void_p, _FILE, C.c_int, C.POINTER(C.c_int))  # SQLite keeps the name: no copy of it
+_OPEN = C.CFUNCTYPE(
+    C.c_int, _VFS, C.c_void_p, _FILE, C.c_int, C.POINTER(C.c_int)
+)  # SQLite keeps the name: no copy of it
 _DELETE = C.CFUNCTYPE(C.c_int, _VFS, C.c_void_p, C.c_int)
 _WRITE = C.CFUNCTYPE(C.c_int, _FILE, C.c_void_p, C.c_int, _I64)
 _TRUNCATE = C.CFUNCTYPE(C.c_int, _FILE, _I64)
@@ -39,21 +41,21 @@ _UNLOCK = 1
 class _Methods(C.Structure):
     """`sqlite3_io_methods`: the functions of one open file."""
 
-    _fields_ = [
+    _fields_ = (
         ("version", C.c_int), ("close", C.c_void_p), ("read", C.c_void_p), ("write", C.c_void_p), ("truncate", C.c_void_p),
         ("sync", C.c_void_p), *((f"skip{n}", C.c_void_p) for n in range(7)), ("shm_map", C.c_void_p),
         ("shm_lock", C.c_void_p), ("shm_barrier", C.c_void_p), ("shm_unmap", C.c_void_p), ("fetch", C.c_void_p),
         ("unfetch", C.c_void_p),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 class _Vfs(C.Structure):
     """`sqlite3_vfs`: the functions of a file system."""
 
-    _fields_ = [
+    _fields_ = (
         ("version", C.c_int), ("size", C.c_int), ("longest", C.c_int), ("next", C.c_void_p), ("name", C.c_char_p),
         ("data", C.c_void_p), ("open", C.c_void_p), ("delete", C.c_void_p), *((f"skip{n}", C.c_void_p) for n in range(13)),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -94,9 +96,9 @@ class _State:
     judge: Judge | None = None
     in_transaction: Any = bytearray(1)
     """One byte, 1 while this process holds a store's write lock. May be memory shared with another process."""
-    names: dict[int, str] = {}
-    tables: dict[int, tuple[_Methods, _Methods]] = {}
-    alive: list[Any] = []
+    names: ClassVar[dict[int, str]] = {}
+    tables: ClassVar[dict[int, tuple[_Methods, _Methods]]] = {}
+    alive: ClassVar[list[Any]] = []
 
 
 def judged(call: Call) -> Verdict:
@@ -254,7 +256,7 @@ def watched(judge: Judge, folder: Path, in_transaction: Any = None) -> Iterator[
         return isinstance(path, str | os.PathLike) and Path(path).is_relative_to(folder)
 
     def watched_fsync(descriptor: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{descriptor}") if Path("/proc/self/fd").is_dir() else ""
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink()) if Path("/proc/self/fd").is_dir() else ""
         _raise(judged(Call("sync", name)), name)
         fsync(descriptor)
 

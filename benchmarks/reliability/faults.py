@@ -160,7 +160,9 @@ def checked(work: Work, folder: Path, outcome: str) -> str:
             there = (folder / operation["name"]).exists()
             assert there or outcome != "done", "the copy is not there although it was acknowledged"
         elif outcome == "done" and operation["op"] not in ("nothing", "reindex", "extract"):
-            assert left == ("part" if operation["op"] == "pair" else "all"), f"acknowledged, and {left} of it is there"
+            assert left == ("part" if operation["op"] in ("pair", "consolidate") else "all"), (
+                f"acknowledged, and {left} of it is there"
+            )
         if work.operation:
             operations.repeat(memory, operation, expected, folder)
         operations.compare(memory, expected)
@@ -277,7 +279,7 @@ def works() -> list[Work]:
         with Memory(folder / "m.rem", SETTINGS) as memory:
             texts = [operations.text(chance, (0, 0, 9)) for _ in range(11)]
             adds = [{"op": "add", "texts": some, "space": "default", "key": None} for some in (texts[:8], texts[8:])]
-            for kind in ("add", "correct", "extract", "pair", "add", "forget", "freeze", "archive"):
+            for kind in ("add", "correct", "extract", "pair", "add", "forget", "freeze", "archive", "nearly"):
                 operation = adds.pop(0) if kind == "add" else operations.choose(chance, expected, {kind: 1})
                 expected.apply(operation, operations.perform(memory, operation, folder))
                 expected.mark(datetime.now(UTC).isoformat())
@@ -293,7 +295,7 @@ def works() -> list[Work]:
         Work("add three batches", base, expected, {"op": "add", "texts": some, "space": "new", "key": "k"}),
         Work("open, add, close", base, expected, {"op": "add", "texts": some[:2], "space": "default"}, whole=True),
     ]
-    kinds = [kind for kind in operations.WEIGHTS if kind not in ("add", "again")]
+    kinds = [kind for kind in operations.WEIGHTS if kind not in ("add", "again", "nearly")]
     found += [Work(kind, base, expected, operations.choose(chance, expected, {kind: 1})) for kind in kinds]
     assert all(work.operation is None or work.operation["op"] in work.name for work in found)
     return found + old_files()

@@ -21,6 +21,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,10 +31,9 @@ import report
 
 from remanence import Memory
 from remanence.cubes import MemCube
-from remanence.errors import UnknownCubeError
+from remanence.errors import UnknownCubeError, UnknownSpaceError
 from remanence.settings import Settings
 
-SETTINGS = Settings(embedder="hashing", busy_timeout=120, durability="normal")
 SPACES = ("north", "south", "west")
 _WEIGHTS = {
     "add": 24, "correct": 22, "get": 24, "history": 6, "recall": 12, "list": 4, "keyed": 6, "forget": 1,
@@ -68,11 +68,14 @@ class Event:
     """Whether `seen` is all that the space holds."""
 
     def line(self) -> str:
-        return json.dumps([self.process, self.begin, self.end, self.op, self.space, self.asked, self.seen, self.gone, self.whole])
+        return json.dumps(
+            [self.process, self.begin, self.end, self.op, self.space, self.asked, self.seen, self.gone, self.whole]
+        )
 
     @classmethod
     def of(cls, line: str) -> Event:
         process, begin, end, op, space, asked, seen, gone, whole = json.loads(line)
+        asked = Version(*asked) if op == "recall" and asked is not None else asked
         return cls(process, begin, end, op, space, asked, tuple(Version(*one) for one in seen), tuple(gone), whole)
 
 
@@ -88,6 +91,7 @@ class Worker:
     def __init__(self, memory: Memory, number: int, seed: int) -> None:
         self.memory, self.number, self.chance = memory, number, random.Random(1000 * seed + number)
         self.known: dict[str, list[Version]] = {space: [] for space in SPACES}
+        self.hot: dict[str, str] = {}
         self.count = 0
 
     def text(self) -> str:
@@ -113,6 +117,9 @@ class Worker:
             del known[: len(known) // 2]
 
     def _pick(self, space: str) -> str:
+        """Often the memory that all processes know of, so that they meet."""
+        if space in self.hot and self.chance.random() < 0.6:
+            return self.hot[space]
         return self.chance.choice(self.known[space]).id
 
     def _add(self, space: str) -> Any:
@@ -125,6 +132,8 @@ class Worker:
         number = time.monotonic_ns() // 2_000_000_000
         key, text = f"{space} {number}", f"The message {number} of all for {space}."
         ids = self.memory.add(text, space=space, idempotency_key=key)  # none, once the memory was forgotten
+        if ids:
+            self.hot[space] = ids[-1]
         return key, [Version(one, 1, text, space) for one in ids], (), False
 
     def _correct(self, space: str) -> Any:
@@ -153,10 +162,13 @@ class Worker:
         return one, [_seen(hit.cube) for hit in self.memory.recall(one.text, space=space, k=5)], (), False
 
     def _list(self, space: str) -> Any:
-        return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        try:
+            return None, [_seen(cube) for cube in self.memory.list(space=space, limit=10_000)], (), True
+        except UnknownSpaceError:
+            return None, (), (), True
 
     def _forget(self, space: str) -> Any:
-        some = sorted({self._pick(space) for _ in range(3)})
+        some = sorted({self.chance.choice(self.known[space]).id for _ in range(3)})
         try:
             return None, (), self.memory.forget(some, space=space).ids, False
         except UnknownCubeError:
@@ -167,13 +179,18 @@ def _seen(cube: MemCube) -> Version:
     return Version(cube.id, cube.version, cube.text, cube.scope.space)
 
 
+def settings(path: Path) -> Settings:
+    """One key for all processes, made by whoever needs it first."""
+    key = path.with_name("signing.pem")
+    return Settings(embedder="hashing", busy_timeout=120, durability="normal", signing_key=key)
+
+
 def work(path: Path, number: int, count: int, seed: int, start: Any) -> None:
     """One process: wait for the others, then work and write down."""
-    with Memory(path, SETTINGS) as memory, Path(f"{path}.{number}.log").open("w", encoding="utf-8") as log:
+    with Memory(path, settings(path)) as memory, Path(f"{path}.{number}.log").open("w", encoding="utf-8") as log:
         worker = Worker(memory, number, seed)
         start.wait(60)
-        for _ in range(count):
-            log.write(worker.step().line() + "\n")
+        log.writelines(worker.step().line() + "\n" for _ in range(count))
 
 
 # ── what no store may answer ─────────────────────────────────────────────────────────────────────────────────────────
@@ -260,15 +277,16 @@ def _updates(cube_id: str, life: _Life, final: Sequence[Version]) -> Found:
 def _order(cube_id: str, life: _Life) -> Found:
     """In real time: nobody sees an older version than somebody saw or wrote before he asked, nor one that nobody has begun to write."""
     ended = sorted(life.sights, key=lambda sight: sight[0].end)
-    at, newest, by = 0, 0, -1
+    at, newest, own = 0, 0, Counter[int]()
     for event, version in sorted(life.sights, key=lambda sight: sight[0].begin):
         while at < len(ended) and ended[at][0].end < event.begin:
-            if ended[at][1] > newest:
-                newest, by = ended[at][1], ended[at][0].process
+            seen, process = ended[at][1], ended[at][0].process
+            newest, own[process] = max(newest, seen), max(own[process], seen)
             at += 1
         if version < newest:
-            kind = "backwards" if by == event.process else "stale read"
-            yield kind, f"process {event.process} saw version {version} of {cube_id} after process {by} had seen {newest}"
+            kind = "backwards" if version < own[event.process] else "stale read"
+            what = f"version {version} of {cube_id} after {newest} had been seen or written"
+            yield kind, f"process {event.process} saw {what}"
         if event.op not in WRITES and all(writer.begin > event.end for writer in life.writes.get(version, [])):
             kind = "read from the future" if life.writes.get(version) else "unknown writer"
             yield kind, f"process {event.process} saw version {version} of {cube_id}"
@@ -295,7 +313,10 @@ def _shown(event: Event, lives: Mapping[str, _Life]) -> Found:
     """Each version is shown with its own text, in its own space."""
     for one in event.seen:
         if event.space and one.space != event.space:
-            yield "cross-space read", f"{event.op} in {event.space} by process {event.process} showed {one.id} of {one.space}"
+            yield (
+                "cross-space read",
+                f"{event.op} in {event.space} by process {event.process} showed {one.id} of {one.space}",
+            )
         if one.id in lives and lives[one.id].space not in ("", one.space):
             yield "cross-space read", f"{one.id} of {lives[one.id].space} was shown as one of {one.space}"
         texts = lives[one.id].texts.get(one.version)
@@ -312,14 +333,22 @@ def _whole(events: Sequence[Event], lives: Mapping[str, _Life]) -> Found:
     for event in (event for event in events if event.whole):
         ids = {one.id for one in event.seen}
         for cube_id, (birth, space) in born.items():
-            if space == event.space and birth.end < event.begin and cube_id not in ids and not _may_be_gone(lives[cube_id], event):
+            if (
+                space == event.space
+                and birth.end < event.begin
+                and cube_id not in ids
+                and not _may_be_gone(lives[cube_id], event)
+            ):
                 yield "missing from a list", f"process {event.process} was not shown {cube_id}"
         for batch in batches:
             there = [one.id in ids for one in batch.seen]
             if batch.space == event.space and any(there) and not all(there):
                 lost = next(one.id for one, is_there in zip(batch.seen, there, strict=True) if not is_there)
                 if not _may_be_gone(lives[lost], event):
-                    yield "torn batch", f"process {event.process} was shown one half of what process {batch.process} wrote at once"
+                    yield (
+                        "torn batch",
+                        f"process {event.process} was shown one half of what process {batch.process} wrote at once",
+                    )
 
 
 def _may_be_gone(life: _Life, event: Event) -> bool:
@@ -330,7 +359,7 @@ def _recalled(events: Sequence[Event], lives: Mapping[str, _Life]) -> Found:
     """Who asks with the words of a memory is shown it, unless it was corrected or forgotten meanwhile."""
     for event in events:
         if event.op == "recall" and event.asked is not None:
-            wanted = Version(*event.asked)
+            wanted: Version = event.asked
             life = lives[wanted.id]
             changed = any(
                 writer.begin < event.end for version, writers in life.writes.items() if version > wanted.version for writer in writers
@@ -371,7 +400,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
     """Let so many processes work on one new file, and check what they say."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.rem"
-        Memory(path, SETTINGS).close()
+        Memory(path, settings(path)).close()
         spawn = multiprocessing.get_context("spawn")
         start = spawn.Barrier(processes)
         each = [operations // processes + (n < operations % processes) for n in range(processes)]
@@ -384,7 +413,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
             Event.of(line) for n in range(processes) for line in Path(f"{path}.{n}.log").read_text(encoding="utf-8").splitlines()
         ]  # fmt: skip
         problems = [f"process {n} ended with {one.exitcode}" for n, one in enumerate(workers) if one.exitcode]
-        with Memory(path, SETTINGS) as memory:
+        with Memory(path, settings(path)) as memory:
             checked = memory.verify()
             final: dict[str, list[Version]] = defaultdict(list)
             for cube, _ in memory._store.everything():
@@ -398,7 +427,7 @@ def run(processes: int, operations: int, seed: int = 1) -> Outcome:
 def raced(history: Sequence[Event]) -> dict[str, int]:
     """How much of the history really ran side by side: without that, nothing was tried."""
     events = sorted(history, key=lambda one: one.begin)
-    side_by_side = sum(1 for one, other in zip(events, events[1:], strict=False) if other.begin < one.end)
+    side_by_side = sum(1 for one, other in pairwise(events) if other.begin < one.end)
     written: dict[str, set[int]] = defaultdict(set)
     for event in events:
         if event.op in ("add", "correct", "keyed"):

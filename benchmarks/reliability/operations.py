@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from remanence.write.extract import Extracted
 
 Operation = dict[str, Any]
 
-SETTINGS = Settings(embedder="hashing", busy_timeout=10, commit_every=4)
+_KEYS = tempfile.TemporaryDirectory()  # for the key that signs receipts: never the user's own
+SETTINGS = Settings(embedder="hashing", busy_timeout=10, commit_every=4, signing_key=Path(_KEYS.name) / "signing.pem")
 SPACES = ("default", "north")
 _NAMES = ("Ana", "Bo", "Cem", "Dora", "Emil")
 _TOKEN = re.compile(r"Zq[0-9a-f]{12}")
@@ -60,6 +62,8 @@ class Reader:
 
 
 def reading_of(content: str) -> Extraction:
+    if not _TOKEN.search(content):  # a summary may quote nothing of it
+        return Extraction()
     name, token = content.split(maxsplit=1)[0], token_of(content)
     return Extraction((name, token), (Fact(name, "moved to", token),), (), None)
 
@@ -134,11 +138,19 @@ class Expected:
 
     def to_json(self) -> dict[str, Any]:
         """What the next process has to know to choose its work."""
-        return {"cubes": {one: seen.to_json() for one, seen in self.cubes.items()}, "keys": self.keys, "marks": self.marks}
+        return {
+            "cubes": {one: seen.to_json() for one, seen in self.cubes.items()},
+            "keys": self.keys,
+            "marks": self.marks,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Expected:
-        return cls({one: Seen.from_json(seen) for one, seen in data["cubes"].items()}, keys=dict(data["keys"]), marks=list(data["marks"]))
+        return cls(
+            {one: Seen.from_json(seen) for one, seen in data["cubes"].items()},
+            keys=dict(data["keys"]),
+            marks=list(data["marks"]),
+        )
 
     def in_state(self, *states: str) -> list[str]:
         """Memories that were not made from others and whose newest version is in one of these states."""
@@ -188,8 +200,12 @@ def _apply_correct(self: Expected, operation: Operation, _result: Any) -> None:
 
 
 def _apply_forget(self: Expected, operation: Operation, _result: Any) -> None:
-    for one in [*operation["ids"], *self.descendants(operation["ids"])]:
-        self.gone[one] = sorted({token_of(content) for content in self.cubes.pop(one).texts})
+    erased = {one: self.cubes.pop(one) for one in [*operation["ids"], *self.descendants(operation["ids"])]}
+    for one, seen in erased.items():
+        self.gone[one] = sorted({token for content in seen.texts for token in _TOKEN.findall(content)})
+    for one in sorted({parent for seen in erased.values() for parent in seen.parents}):
+        if one in self.cubes and self.cubes[one].state == "merged":  # what spoke for it is gone
+            _bring_back(self, one)
     self.read = {(one, version) for one, version in self.read if one in self.cubes}
     self.keys = {key: row for key, row in self.keys.items() if not set(row[2]) & set(self.gone)}
 
@@ -213,16 +229,35 @@ def _apply_state(self: Expected, operation: Operation, _result: Any) -> None:
         self.cubes[one] = replace(seen, state=state, hidden=True)
         self.retire([one])
     elif operation["op"] == "restore":
-        self.cubes[one] = replace(seen, state=state, hidden=False, texts=(*seen.texts, seen.texts[-1]))
-        if (one, len(seen.texts)) in self.read:
-            self.read.add((one, len(seen.texts) + 1))
+        _bring_back(self, one)
     else:
         self.cubes[one] = replace(seen, state=state)
 
 
-def _apply_govern(self: Expected, operation: Operation, _result: Any) -> None:
-    policy = json.dumps(operation["policy"])
-    self.cubes[operation["id"]] = replace(self.cubes[operation["id"]], policy=policy)
+def _bring_back(self: Expected, one: str) -> None:
+    seen = self.cubes[one]
+    self.cubes[one] = replace(seen, state="active", hidden=False, texts=(*seen.texts, seen.texts[-1]))
+    if (one, len(seen.texts)) in self.read:
+        self.read.add((one, len(seen.texts) + 1))
+
+
+def _apply_govern(self: Expected, operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
+    image = {one: Seen.from_json(seen) for one, seen in result.items()}
+    assert check_governed(self, operation, image) == "all", "a memory is not governed as was acknowledged"
+    self.cubes = image
+
+
+def check_governed(before: Expected, operation: Operation, image: Image) -> str:
+    """Only policies changed: that of the memory, and of what was made from it, which is closed first. Returns how far it came."""
+    made = before.descendants([operation["id"]])
+    assert image.keys() == before.cubes.keys()
+    for one, seen in image.items():
+        assert replace(seen, policy="") == replace(before.cubes[one], policy=""), "governing changed a memory"
+        assert seen == before.cubes[one] or one in (operation["id"], *made), "another memory was governed"
+    closed = json.loads(image[operation["id"]].policy) == operation["policy"]
+    open_ones = [one for one in made if "sensitivity" not in json.loads(image[one].policy)]
+    assert not (closed and open_ones), "what was made from a memory with a label has none"
+    return "all" if closed else "part"
 
 
 def _apply_rollback(self: Expected, operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
@@ -244,6 +279,30 @@ def check_rollback(before: Image, operation: Operation, image: Image) -> None:
             assert then.get(one) == (None if seen.hidden else seen.texts[-1]), "a rollback led elsewhere"
 
 
+def _apply_consolidate(self: Expected, _operation: Operation, result: Mapping[str, Sequence[Any]]) -> None:
+    image = {one: Seen.from_json(seen) for one, seen in result.items()}
+    check_consolidated(self.cubes, image)
+    self.cubes = image
+
+
+def check_consolidated(before: Image, image: Image) -> None:
+    """Consolidation loses nothing: what it takes out of sight another memory speaks for, and what it makes names its sources."""
+    for one, old in before.items():
+        if old.parents:
+            continue
+        seen, count = image[one], len(old.texts)
+        assert seen.texts[:count] == old.texts, "consolidation rewrote a memory"
+        assert {*seen.texts[count:]} <= {old.texts[-1]}, "consolidation changed a memory"
+        assert seen.policy == old.policy
+        if seen.hidden and not old.hidden:
+            speakers = [other for other in image.values() if not other.hidden and one in other.parents]
+            assert seen.state == "merged", "consolidation put a memory away"
+            assert speakers, "nothing speaks for a memory that was merged"
+        if old.hidden and not seen.hidden:
+            assert old.state == "merged", "consolidation brought back what it had not merged"
+    assert all(seen.parents and {*seen.parents} <= {*image} for one, seen in image.items() if one not in before)
+
+
 def _unchanged(_self: Expected, _operation: Operation, _result: Any) -> None:
     return
 
@@ -251,7 +310,7 @@ def _unchanged(_self: Expected, _operation: Operation, _result: Any) -> None:
 _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
     "add": _apply_add, "correct": _apply_correct, "forget": _apply_forget, "pair": _apply_pair, "extract": _apply_extract,
     "backup": _apply_copy, "export": _apply_copy, "govern": _apply_govern,
-    "rollback": _apply_rollback, **dict.fromkeys(_STATES, _apply_state),
+    "rollback": _apply_rollback, "consolidate": _apply_consolidate, **dict.fromkeys(_STATES, _apply_state),
 }  # fmt: skip
 
 
@@ -260,7 +319,7 @@ _APPLY: dict[str, Callable[[Expected, Operation, Any], None]] = {
 WEIGHTS: dict[str, int] = {
     "add": 30, "correct": 18, "forget": 12, "extract": 8, "pair": 8, "reindex": 4, "backup": 4, "export": 4, "again": 4,
     "freeze": 3, "unfreeze": 3, "archive": 4, "expire": 3, "restore": 5, "govern": 4,
-    "rollback": 3,
+    "rollback": 3, "consolidate": 4, "nearly": 6,
 }  # fmt: skip
 _FROM = {"unfreeze": ("frozen",), "restore": ("archived", "expired")}
 """The states that an operation begins in; the others begin with an active memory."""
@@ -271,7 +330,12 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
     active = expected.in_state("active")
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
     some = expected.in_state(*_FROM.get(kind, ("active",)))
-    if len(active) < 6 or not some or (kind == "again" and not expected.keys) or (kind == "rollback" and not expected.marks):
+    if (
+        len(active) < 6
+        or not some
+        or (kind == "again" and not expected.keys)
+        or (kind == "rollback" and not expected.marks)
+    ):
         kind = "add"
     if kind == "again":
         key = chance.choice(list(expected.keys))
@@ -289,8 +353,21 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
         return {"op": kind, "name": f"{kind} {chance.getrandbits(32)}"}
     if kind in _STATES:
         return {"op": kind, "id": chance.choice(some)}
+    if kind == "nearly":
+        seen = expected.cubes[chance.choice(some)]
+        return {
+            "op": "add",
+            "texts": [seen.texts[-1].replace("moved", "really moved", 1)],
+            "space": seen.space,
+            "key": None,
+        }
     if kind == "rollback":
-        return {"op": kind, "to": chance.choice(expected.marks)[0], "space": chance.choice(SPACES), "marks": expected.marks}
+        return {
+            "op": kind,
+            "to": chance.choice(expected.marks)[0],
+            "space": expected.cubes[chance.choice(some)].space,
+            "marks": expected.marks,
+        }
     if kind == "govern":
         policy = {"sensitivity": chance.choice(["health", "money"]), "priority": float(chance.randrange(1, 9))}
         return {"op": kind, "id": chance.choice(some), "policy": policy}
@@ -319,9 +396,13 @@ def perform(memory: Memory, operation: Operation, folder: Path) -> Any:
     if kind in _STATES:
         return str(getattr(memory.lifecycle, kind)(operation["id"]).state)
     if kind == "govern":
-        return memory.lifecycle.govern(operation["id"], **operation["policy"]).version
+        memory.lifecycle.govern(operation["id"], **operation["policy"])
+        return {one: seen.to_json() for one, seen in image_of(memory).items()}
     if kind == "rollback":
         memory.rollback(operation["to"], space=operation["space"])
+        return {one: seen.to_json() for one, seen in image_of(memory).items()}
+    if kind == "consolidate":
+        memory.consolidate()
         return {one: seen.to_json() for one, seen in image_of(memory).items()}
     return str(getattr(memory, kind)(folder / operation["name"]))
 
@@ -345,7 +426,9 @@ def left_by(operation: Operation, before: Expected, image: Image) -> str:
     if kind == "add":
         texts = [seen.texts[-1] for seen in new.values()]
         assert texts == operation["texts"][: len(texts)], "an add left something else than the beginning of its list"
-        assert len(texts) in (len(operation["texts"]), *range(0, len(operation["texts"]), SETTINGS.commit_every)), "a batch is torn"
+        assert len(texts) in (len(operation["texts"]), *range(0, len(operation["texts"]), SETTINGS.commit_every)), (
+            "a batch is torn"
+        )
         after.cubes |= new
         what = "all" if len(texts) == len(operation["texts"]) else "part"
     elif kind == "pair":
@@ -355,10 +438,17 @@ def left_by(operation: Operation, before: Expected, image: Image) -> str:
     elif kind == "rollback":
         check_rollback(before.cubes, operation, image)
         return "all"
+    elif kind == "consolidate":
+        check_consolidated(before.cubes, image)
+        return "part"
+    elif kind == "govern":
+        return check_governed(before, operation, image)
     else:
         after.apply(operation, None)
         what = "all"
-    assert dict(image) == after.cubes, f"{kind} left a state that is neither the one before nor the one after"
+    assert dict(image) == after.cubes, (
+        f"{kind} left a state that is neither the one before nor the one after: {differences(image, after.cubes)}"
+    )
     return what
 
 
@@ -377,6 +467,12 @@ def repeat(memory: Memory, operation: Operation, expected: Expected, folder: Pat
     expected.apply(operation, result)
 
 
+def differences(image: Image, wanted: Image) -> dict[str, tuple[Seen | None, Seen | None]]:
+    """What is there and what was to be there, of each memory that differs."""
+    names = [one for one in {**image, **wanted} if image.get(one) != wanted.get(one)]
+    return {one: (image.get(one), wanted.get(one)) for one in names}
+
+
 def compare(memory: Memory, expected: Expected) -> None:
     """Hold a store to the reference.
 
@@ -388,11 +484,7 @@ def compare(memory: Memory, expected: Expected) -> None:
     checked = memory.verify(sample=8)
     assert checked.ok, checked.problems
     image = image_of(memory)
-    assert image == expected.cubes, {
-        one: (image.get(one), expected.cubes.get(one))
-        for one in {*image, *expected.cubes}
-        if image.get(one) != expected.cubes.get(one)
-    }
+    assert image == expected.cubes, differences(image, expected.cubes)
     readings = memory._store.derived.readings(None)
     assert expected.read <= readings.keys(), "a reading was lost"
     for (one, version), (extractor, content) in readings.items():
@@ -411,8 +503,13 @@ def compare_index(memory: Memory, chance: random.Random, folder: Path) -> None:
         fresh.import_(path)
         for space in set(memory.spaces()) & set(fresh.spaces()):
             some = memory.list(space=space, limit=100)
-            for question in [chance.choice(some).text[:60] if some else "moved", f"Where does {chance.choice(_NAMES)} live?"]:
-                assert ranked(memory, question, space) == ranked(fresh, question, space), "the index differs from a fresh one"
+            for question in [
+                chance.choice(some).text[:60] if some else "moved",
+                f"Where does {chance.choice(_NAMES)} live?",
+            ]:
+                assert ranked(memory, question, space) == ranked(fresh, question, space), (
+                    "the index differs from a fresh one"
+                )
     path.unlink()
 
 

@@ -8,7 +8,6 @@ was opened exists. SQLite syncs the folder itself when it makes a log (`unixSync
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +40,7 @@ class Platter:
             for one in self.pending.pop(call.name, []):
                 _apply(self.files[call.name], one, None)
         elif call.kind == "sync":  # of a folder
-            here = [one for one in self.entries if os.path.dirname(one.name) == call.name]
+            here = [one for one in self.entries if str(Path(one.name).parent) == call.name]
             self._settle(here)
             self.entries = [one for one in self.entries if one not in here]
         else:

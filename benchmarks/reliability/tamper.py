@@ -1,13 +1,12 @@
 """Tampering with a journal: every single-byte edit, and more, of a signed sample. Each one has to be noticed.
 
-python benchmarks/reliability/tamper.py [--entries 40] [--out tamper.json]
+python benchmarks/reliability/tamper.py [--quick] [--out result.json]
 
-The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries after the last one. It is
-edited in two forms: the export for an auditor, and the values in the store's own tables.
+The sample is the journal of a small memory that was added to, corrected and partly forgotten, with checkpoints and some entries
+after the last one. It is edited in two forms: the export for an auditor, and the values in the store's own tables.
 
-- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on from
-  there; it stops at the first problem.
-  No key is expected, so that a signature has to give each edit away.
+- Exhaustive: each byte becomes each of the 255 others. What stands before the edit is examined once, and the examination goes on
+  from there to the first problem. No key is expected, so that a signature has to give each edit away.
 - Whole: each byte becomes one other, chosen by the seed, in a real file, which is then examined from the beginning, as a user would.
 - Forged: what somebody does who knows the format. All hashes are computed anew after the edit; the checkpoints are kept, signed anew with
   another key while the right one is expected, or signed anew with the right key while an anchor lies elsewhere.
@@ -308,23 +307,25 @@ def in_the_store(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=40)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    arguments = parser.parse_args()
-    score, chance = Score(), random.Random(20261123)
+    parser.add_argument("--quick", action="store_true", help="a smaller sample")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="write the result as JSON")
+    options = parser.parse_args()
+    score, chance = Score(), random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path, exported, public = sample(folder, arguments.entries)
+        path, exported, public = sample(folder, 11 if options.quick else options.entries)
         settings = Settings(embedder="none", signing_key=folder / "signing.pem")
         measure(score, chance, path, exported, public, settings)
     missed = sum(map(len, score.missed.values()))
-    print(f"{sum(score.tried.values()):,} edits, {missed} not noticed")
-    if arguments.out:
-        report = {
-            kind: {"tried": score.tried[kind], "missed": score.missed[kind], "seconds": round(score.seconds[kind], 1)}
-            for kind in score.missed
+    print(f"{score.tried.total():,} edits, {missed} not noticed")
+    if options.out:
+        result = {
+            kind: {"tried": score.tried[kind], "missed": places, "seconds": round(score.seconds[kind], 1)}
+            for kind, places in score.missed.items()
         }
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return bool(missed)
+        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return int(bool(missed))
 
 
 def measure(score: Score, chance: random.Random, path: Path, exported: Path, public: str, settings: Settings) -> None:

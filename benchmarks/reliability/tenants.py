@@ -288,7 +288,9 @@ CALLS: dict[str, Call] = {
     "spaces": lambda _, m, __, ___: m.spaces(),
     "stats": lambda _, m, __, ___: m.stats(),
     "export": _exported,
-    "log": lambda w, m, s, r: m.access.log(space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50),
+    "log": lambda w, m, s, r: m.access.log(
+        space=r.choice((s, s, None)), cube=r.choice((None, _any_id(w, r))), limit=50
+    ),
     "grants": lambda _, m, s, r: m.access.grants(space=r.choice((s, None))),
     "shares": lambda _, m, s, r: m.access.shares(space=r.choice((s, None))),
     "add": _add,

@@ -29,15 +29,16 @@ from remanence.cubes import (
     Why,
 )
 from remanence.errors import RemanenceError
-from remanence.forget.pipeline import Erasure
+from remanence.forget.plan import Plan
+from remanence.forget.receipt import Receipt
 from remanence.memory import Memory
+from remanence.policies import Policy, Trigger, Trust
 from remanence.settings import Settings
 from remanence.stats import Stats
 
 __all__ = [
     "Answer",
     "Citation",
-    "Erasure",
     "Extraction",
     "Fact",
     "Form",
@@ -47,8 +48,11 @@ __all__ = [
     "MemCube",
     "Memory",
     "Page",
+    "Plan",
+    "Policy",
     "Provenance",
     "Reason",
+    "Receipt",
     "RemanenceError",
     "Route",
     "Routed",
@@ -56,5 +60,7 @@ __all__ = [
     "Settings",
     "State",
     "Stats",
+    "Trigger",
+    "Trust",
     "Why",
 ]

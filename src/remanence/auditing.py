@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from remanence.arguments import place
-from remanence.errors import AuditError, InputError, StoreClosedError, StoreError, UnreadableFileError
+from remanence.errors import AuditError, InputError, StoreBusyError, StoreClosedError, StoreError, UnreadableFileError
 from remanence.governance import audit, auditfile
 from remanence.governance.access import Gate, Operation
 from remanence.governance.audit import Examination, Verified
@@ -81,8 +81,8 @@ class Audit:
     def verify(self, *, key: Keys = None, anchor: str | Path | None = None) -> Verified:
         """Compute every hash of the journal again and check every signature. No memory is read.
 
-        `key` says who may have signed; without it that is this installation, if it has a key. `anchor` is a file that `checkpoint`
-        or `export` wrote earlier: its checkpoints have to be on the chain.
+        `key` says who may have signed, and something has to be; without it that is this installation, if it has a key, and nothing
+        needs to be signed yet. `anchor` is a file that `checkpoint` or `export` wrote earlier: its checkpoints have to be on the chain.
 
         Raises
         ------
@@ -95,11 +95,11 @@ class Audit:
         try:
             with self._ledger.snapshot() as found:
                 audit.examine(found.rows, found.checkpoints, examination, found.numbered)
-        except StoreClosedError:
+        except (StoreClosedError, StoreBusyError):
             raise
         except StoreError as error:  # a value that is no text, a damaged page
             examination.problems.append(f"the journal cannot be read to its end: {error.what}")
-        return examination.result()
+        return _by(examination.result(), key)
 
     def export(
         self, path: str | Path, *, since: datetime | str | None = None, until: datetime | str | None = None
@@ -141,6 +141,7 @@ class Audit:
         KeyMissingError
             `Settings.signing_key` can neither be read nor be made.
         """
+        self._gate.check(Operation.AUDIT, None)
         return public_key(self._rooms.settings, path)
 
     def _own(self) -> Collection[bytes] | None:
@@ -188,7 +189,14 @@ def verify_export(path: str | Path, *, key: Keys = None, anchor: str | Path | No
         The file, `key` or `anchor` cannot be read.
     """
     keys = None if key is None else _public(key)
-    return auditfile.verify_lines(_lines(place(path, "path")), keys, _anchors(anchor))
+    return _by(auditfile.verify_lines(_lines(place(path, "path")), keys, _anchors(anchor)), key)
+
+
+def _by(found: Verified, key: Keys) -> Verified:
+    """Who names a key wants something to be signed with it: otherwise removing all checkpoints would go unnoticed."""
+    if key is None or found.last is not None:
+        return found
+    return replace(found, problems=(*found.problems, "nothing is signed with the expected key"))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remanence.consolidate.merge import PREFIX, groups
 from remanence.consolidate.plan import DEFAULT, Due, Limits, Matter, due
-from remanence.consolidate.product import Product, cube_of, is_product, merged, noted
+from remanence.consolidate.product import Product, cube_of, is_product, merged, noted, stricter
 from remanence.consolidate.steps import WHAT
 from remanence.consolidate.summary import summed
 from remanence.cubes import Cost, Kind, MemCube, State
@@ -32,6 +32,7 @@ from remanence.errors import (
     UnknownCubeError,
 )
 from remanence.policies import Clearance
+from remanence.store.erasure import FORGETTING
 from remanence.store.parts import Transition
 from remanence.store.protocol import Store
 from remanence.write.pipeline import Progress, keys_for, new_id
@@ -168,28 +169,47 @@ class _Run:
     # ── merges ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _orphans(self, space: str) -> None:
-        """Bring back what was merged into something that was forgotten since: it speaks for itself again."""
+        """Look after what was merged: it comes back when what spoke for it was forgotten, and shares the labels of that."""
         after: str | None = None
         while not self._halted():
             page = self._store.lifecycle.in_state(space, State.MERGED, _PAGE, after)
             for cube in page:
-                if not is_product(cube) and not self._spoken_for(cube):
-                    wish = Transition(cube.id, State.ACTIVE, "what spoke for it is gone", BY, space)
-                    self._restored += self._moved([wish])
+                if not is_product(cube):
+                    self._look_after(cube)
             if page.cursor is None:
                 return
             after = page.cursor
 
-    def _spoken_for(self, cube: MemCube) -> bool:
-        """Whether a product holds what a merged memory says: a current one, or one that somebody put away."""
+    def _look_after(self, cube: MemCube) -> None:
+        speakers = [one for one in self._products_of(cube) if one.state is not State.MERGED]
+        if not speakers:
+            self._bring_back(cube, "what spoke for it is gone")
+            return
+        for one in speakers:
+            if one.superseded_at is not None or one.state is State.FROZEN:  # somebody put it away, or closed it
+                continue
+            strict = stricter(cube.policy, one.policy)
+            if strict is None:
+                self._bring_back(cube, "its labels and those of what speaks for it do not go together")
+                return
+            for other, policy in ((cube, cube.policy), (one, one.policy)):
+                if (policy.sensitivity, policy.access) != strict:
+                    self._store.lifecycle.govern(other.id, replace(policy, sensitivity=strict[0], access=strict[1]))
+
+    def _bring_back(self, cube: MemCube, reason: str) -> None:
+        self._restored += self._moved([Transition(cube.id, State.ACTIVE, reason, BY, cube.scope.space)])
+
+    def _products_of(self, cube: MemCube) -> list[MemCube]:
+        """The merged memories that were made of one, in their last version."""
+        found: list[MemCube] = []
         for child in self._store.derived.children([cube.id]):
             try:
                 last = self._store.get(child)
             except UnknownCubeError:  # forgotten in this very moment
                 continue
-            if last.provenance.method.startswith(PREFIX) and last.state is not State.MERGED:
-                return True
-        return False
+            if last.provenance.method.startswith(PREFIX):
+                found.append(last)
+        return found
 
     def _alike(self, matter: Matter) -> Iterator[list[MemCube]]:
         """Groups that may become one, without memories that somebody had taken out of a merge."""
@@ -202,7 +222,7 @@ class _Run:
         if cube.version == 1:
             return False
         return any(
-            event.was is State.MERGED and event.became is State.ACTIVE and event.by != BY
+            event.was is State.MERGED and event.became is State.ACTIVE and event.by not in {BY, FORGETTING}
             for event in self._store.lifecycle.events(cube.id)
         )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from remanence.models.cached import CachedEmbedder
     from remanence.models.protocol import Embedder
     from remanence.write.pipeline import Embed
 
@@ -35,7 +36,7 @@ class Encoding:
         self._lock = threading.Lock()
         self._opened = False
         self._embedder: Embedder | None = None
-        self._questions: Embedder | None = None
+        self._questions: CachedEmbedder | None = None
         self._missing = ""
         self._unanswered = ""
 
@@ -69,6 +70,11 @@ class Encoding:
             return None
         self._unanswered = ""
         return vector
+
+    def drop_questions(self) -> None:
+        """Drop the cached embeddings of questions, and their texts: after a forget they might repeat what is gone."""
+        if self._questions is not None:
+            self._questions.clear()
 
     def compare(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Unit vectors of texts that are not stored, to be compared with each other; None without an embedder."""
@@ -181,7 +187,7 @@ class Encoding:
 
                 try:
                     self._embedder = open_embedder(self._settings)
-                    self._questions = self._embedder and CachedEmbedder(self._embedder)
+                    self._questions = CachedEmbedder(self._embedder) if self._embedder else None
                     self._missing = "" if self._embedder else "The settings say: no embedder."
                 except ModelMissingError as error:
                     self._missing = str(error)

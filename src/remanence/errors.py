@@ -128,6 +128,11 @@ class StoreClosedError(StoreError):
 class ForgetIncompleteError(RemanenceError):
     """A trace of an erased cube could not be removed, or its absence could not be shown."""
 
+    def __init__(self, what: str, next_step: str = "", receipt: object = None) -> None:
+        super().__init__(what, next_step)
+        self.receipt = receipt
+        """The `Receipt` that says what was found; None where none was written yet."""
+
 
 class AccessDeniedError(RemanenceError, PermissionError):
     """The caller has no right to do this there."""

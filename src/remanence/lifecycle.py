@@ -163,7 +163,11 @@ def diff(rooms: Rooms, gate: Gate, first: object, second: object, space: str) ->
         raise InputError(f"The first time is {first!r}, the second {second!r}.", "Give two times in their order.")
     rooms.has_space(space)
     found = rooms.store.timeline.diff(space, begins, ends, clearance)
-    gate.told(Operation.DIFF, space, [cube.id for cube in (*found.added, *(one.after for one in found.changed), *found.removed)])
+    gate.told(
+        Operation.DIFF,
+        space,
+        [cube.id for cube in (*found.added, *(one.after for one in found.changed), *found.removed)],
+    )
     return found
 
 

@@ -7,20 +7,20 @@ from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.arguments import count, identity, optional_space, place, scope
 from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
-from remanence.forget.pipeline import Erasure, forget
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Clearance, Clock, Trust, utc_now
-from remanence.rooms import Rooms
+from remanence.rooms import Rooms, Upkeep
 from remanence.settings import Settings
 from remanence.stats import Stats
-from remanence.store.protocol import Checked, Store
+from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
+from remanence.write.forgotten import refuse_forgotten
 from remanence.write.messages import Content, Message, messages, moment, name
 from remanence.write.messages import text as checked_text
 from remanence.write.pipeline import Progress, Target, rewritten, write
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from remanence.conflicts import Conflict
     from remanence.consolidation import Consolidated
     from remanence.encoding import Encoding
-    from remanence.forgetting import Receipts
+    from remanence.forget.plan import Plan
+    from remanence.forget.receipt import Receipt
+    from remanence.forgetting import Receipts, Wanted
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
@@ -81,12 +83,12 @@ class Memory:
         location = self.settings.store if location is None else location
         if str(location).startswith(("postgresql://", "postgres://")):
             raise NotAStoreError("PostgreSQL is not supported by this release.", 'Pass a path such as "life.rem".')
-        self._store: Store = SQLiteStore(
+        self._store = SQLiteStore(
             location if location == ":memory:" else place(location, "location"), self.settings, clock
         )
         self._gate = Gate(self._store, None, self.settings.access_log)
         self._profile = profile
-        self._rooms = Rooms(self._store, self.settings, profile, model)
+        self._rooms = Rooms(self._store, self.settings, profile, model, Upkeep(_care, _sign))
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,7 +97,7 @@ class Memory:
         session: str | None = None, source: str | None = None, idempotency_key: str | None = None,
         trust: Trust | str | None = None, sensitivity: str | None = None, access: Sequence[str] | None = None,
         ttl: float | timedelta | None = None, priority: float | None = None, half_life: float | None = None,
-        progress: Progress | None = None,
+        relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a text, a message, or a list of them: one cube each. Returns their ids, in order, once they are durable.
 
@@ -105,7 +107,7 @@ class Memory:
         governed is told by `trust`, `sensitivity`, `access`, `ttl` (seconds), `priority`, `half_life` (days), for all messages
         or in one, and by `trigger` ({"always": true} or {"words": [...]}), which makes a standing instruction of it. The same message from the same source again makes no second cube: its id
         comes back. A long list is committed in batches of `Settings.commit_every`; what was committed stays, and the same
-        call again goes on from there.
+        call again goes on from there. A text that was forgotten is refused; with `relearn` it is learned again.
 
         Raises
         ------
@@ -113,6 +115,8 @@ class Memory:
             Something is empty, too large or of a wrong type. Nothing was written.
         IdempotencyConflictError
             `idempotency_key` was used for other content.
+        ForgottenError
+            A text was forgotten in this space before.
         StoreError
             The store could not commit. Batches before that are safe.
         """
@@ -122,17 +126,17 @@ class Memory:
             "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
         }  # fmt: skip
         found = messages(content, self.settings, governed)
-        return self._write(Operation.ADD, found, target, key, progress)
+        return self._write(Operation.ADD, found, target, key, progress, relearn=bool(relearn))
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
-        session: str | None = None, skip_unreadable: bool = False, progress: Progress | None = None,
+        session: str | None = None, skip_unreadable: bool = False, relearn: bool = False, progress: Progress | None = None,
     ) -> Ids:  # fmt: skip
         """Remember a file or a folder: .txt, .md, .html, chat exports in .json and .jsonl; .pdf and .docx with the extra `files`.
 
         All files are read and checked before the first cube is written. Documents become passages. Ingesting the same
         files again adds only what is new. With `skip_unreadable` a file that cannot be read does not stop the others: the
-        result's `skipped` names it.
+        result's `skipped` names it, and passages that were forgotten before; with `relearn` those are learned again.
 
         Raises
         ------
@@ -144,28 +148,33 @@ class Memory:
         target = Target(scope(space, user, agent, session), "api")
         self._gate.check(Operation.INGEST, target.scope.space)
         found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
-        ids = self._write(Operation.INGEST, found, target, None, progress)
-        ids.skipped = skipped
+        ids = self._write(Operation.INGEST, found, target, None, progress, relearn=bool(relearn), leave_out=True)
+        ids.skipped = (*skipped, *ids.skipped)
         return ids
 
     def _write(
-        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None
-    ) -> Ids:
+        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None, *,
+        relearn: bool = False, leave_out: bool = False,
+    ) -> Ids:  # fmt: skip
         clearance = self._gate.check(operation, target.scope.space)
         embed, every = self._encoding.documents, self.settings.commit_every
+        guard = self._rooms.quarantine
         ids = write(
-            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance
-        )
+            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
+            relearn=relearn, leave_out=leave_out, guard=guard,
+        )  # fmt: skip
         self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         self._gate.told(operation, target.scope.space, ids)
         return ids
 
     def correct(
-        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None
-    ) -> MemCube:
+        self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
+        relearn: bool = False, source: str | None = None,
+    ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
-        `time` is from when the new text holds in the world; now, if it is not given.
+        `time` is from when the new text holds in the world; now, if it is not given. `source` says where the correction comes
+        from: revoking that source undoes it.
 
         Raises
         ------
@@ -173,6 +182,8 @@ class Memory:
             No such memory.
         InputError
             The text is empty, too large or of a wrong type.
+        ForgottenError
+            The text was forgotten in this space before, and `relearn` is not set.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
@@ -181,8 +192,9 @@ class Memory:
             current = self._store.get(identity(cube_id), where, clearance)
             if checked == current.text:
                 return current
+            refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
-                current, checked, from_when, self._encoding.documents, self._store.clock()
+                current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
             if self._store.supersede(draft):
                 self._rooms.wrote()
@@ -267,23 +279,49 @@ class Memory:
         self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
         return found
 
-    def forget(self, cube_id: str | MemCube | Sequence[str | MemCube], *, space: str | None = None) -> Erasure:
-        """Erase memories: every version, every index entry, every trace in the file's free pages and log.
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[True], tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Plan: ...  # fmt: skip
 
-        The file is rewritten and its bytes are searched afterwards. Several ids at once cost one rewrite.
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[False] = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt: ...  # fmt: skip
+
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt | Plan:  # fmt: skip
+        """Erase memories by their ids, or all that hold the words of a `query`, come from a `source`, belong to a `user`, or
+        are in a `space`: with all their versions, everything that was derived from them, and every trace in the file.
+
+        The file is rewritten, searched and asked afterwards; the signed receipt says what was looked for and what cannot be
+        reached. With `dry_run` nothing happens: the plan comes back. `tombstone` keeps keyed digests, so that the same text
+        is not learned again silently. `reason` stays in the receipt. Several ids at once cost one rewrite.
 
         Raises
         ------
+        InputError
+            Not exactly one kind of thing was named, or the reason repeats what is to go.
         UnknownCubeError
-            One of the ids is not there. Nothing was erased.
+            One of the ids is not there, or nothing is meant. Nothing was erased.
+        FrozenError
+            Something that would go is frozen. Nothing was erased.
         ForgetIncompleteError
-            A trace could not be removed, or its absence not be shown.
+            A trace could not be removed, or its absence not be shown; its `receipt` says which.
         """
-        some = list(cube_id) if isinstance(cube_id, Iterable) and not isinstance(cube_id, str | MemCube) else [cube_id]
-        ids = [identity(one) for one in some]
-        for one in ids:
-            self._gate.locate(Operation.FORGET, one, optional_space(space))
-        return forget(self._store, ids, optional_space(space))
+        from remanence.forgetting import forget
+
+        return forget(
+            self._rooms, self._gate, cube_id, query=query, source=source, user=user, space=space, reason=reason,
+            dry_run=dry_run, tombstone=tombstone, progress=progress,
+        )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -325,35 +363,11 @@ class Memory:
         )
         return hits
 
-    def _found(
-        self, clearance: Clearance | None, question: str, /, *, space: str = DEFAULT_SPACE, user: str | None = None,
-        agent: str | None = None, session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
-        since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
-        known_at: datetime | str | None = None, now: datetime | str | None = None, meta: Mapping[str, Any] | None = None,
-        explain: bool = True, route: Route | str | None = None, current: bool = False,
-    ) -> Hits:  # fmt: skip
-        """See `recall`, for a caller whom the gate has let pass."""
-        from remanence.governance.standing import held
-        from remanence.recall.query import Query
+    def _found(self, clearance: Clearance | None, question: str, /, **where: Any) -> Hits:
+        """`recall` for a caller whom the gate has let pass."""
+        from remanence.recalling import recall
 
-        asked_as_of, knew = moment(as_of, "as_of"), moment(known_at, "known_at")
-        if current and knew is not None:
-            raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
-        query = Query(
-            question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
-            now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
-            route=chosen(route), current=bool(current), clearance=clearance,
-        )  # fmt: skip
-        if not self._rooms.has_space(space):
-            return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
-        hits = self._recall(query, self._encoding.question)
-        hits.notes += self._encoding.notes()
-        if knew is None:  # what holds now says nothing of what the store knew once
-            hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
-            hits.notes += note
-        self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
-        return hits
+        return recall(self._rooms, clearance, question, **where)
 
     def ask(
         self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any
@@ -499,6 +513,7 @@ class Memory:
         target = place(path, "path")
         self._gate.check(Operation.BACKUP, None)
         self._store.backup(target)
+        self._store.tombstones.made_copy("backup", target)
         return target
 
     def export(self, path: str | Path, *, space: str | None = None, vectors: bool = False) -> int:
@@ -507,10 +522,14 @@ class Memory:
 
         self._gate.check(Operation.EXPORT, optional_space(space))
         self._rooms.known_space(space)
-        return export(self._store, place(path, "path"), space, vectors=vectors)
+        target = place(path, "path")
+        count = export(self._store, target, space, vectors=vectors)
+        self._store.tombstones.made_copy("export", target, space)
+        return count
 
-    def import_(self, path: str | Path, progress: Progress | None = None) -> int:
-        """Read what `export` wrote. Returns how many versions were new.
+    def import_(self, path: str | Path, progress: Progress | None = None, *, relearn: bool = False) -> int:
+        """Read what `export` wrote. Returns how many versions were new. Memories that were forgotten since, or hold a sentence of
+        what was, are left out with a warning; with `relearn` they come back.
 
         Raises
         ------
@@ -520,7 +539,7 @@ class Memory:
         from remanence.portable import import_
 
         self._gate.check(Operation.IMPORT, None)
-        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress)
+        new = import_(self._store, place(path, "path"), self._encoding, self.settings, progress, relearn=bool(relearn))
         self._rooms.wrote(falls_due=self._store.lifecycle.is_due_ever())
         return new
 
@@ -601,3 +620,17 @@ class Memory:
     @property
     def _recall(self) -> Recall:
         return self._rooms.recall
+
+
+def _care(rooms: Rooms) -> None:
+    from remanence.lifecycle import care
+
+    care(rooms)
+    _sign(rooms)
+
+
+def _sign(rooms: Rooms) -> None:
+    """Sign a checkpoint where one is due."""
+    from remanence.auditing import keep_up
+
+    keep_up(rooms)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import math
 import os
 import struct
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 from remanence.cubes import ROLES, Extraction, MemCube, State
 from remanence.drafts import Draft, Keys
 from remanence.encoding import Encoding
-from remanence.errors import UnreadableFileError
+from remanence.errors import UnknownCubeError, UnreadableFileError
 from remanence.language.keys import derive, embedded_parts
 from remanence.reading import derived_anew
 from remanence.settings import Settings
@@ -29,6 +30,7 @@ from remanence.store.protocol import Store
 from remanence.write.disk import new_file
 from remanence.write.pipeline import Marks, Progress, keys_for
 
+_LOG = logging.getLogger("remanence")
 FORMAT = "remanence-export"
 VERSION = 3
 _READABLE = frozenset({1, 2, VERSION})  # 1 had neither readings nor `derived_from`, 2 neither policies nor states
@@ -68,7 +70,15 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
     return count
 
 
-def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, progress: Progress | None) -> int:
+def import_(
+    store: Store,
+    path: Path,
+    encoding: Encoding,
+    settings: Settings,
+    progress: Progress | None,
+    *,
+    relearn: bool = False,
+) -> int:
     """Read an export, batch by batch, each durable. Versions that the store has are skipped, and so are readings of versions
     that it has a reading of. A batch's readings are durable after its versions: an import that was cut off between the two
     brings them when it is repeated.
@@ -86,15 +96,55 @@ def import_(store: Store, path: Path, encoding: Encoding, settings: Settings, pr
         fingerprint = header.get("embedder")
         same_embedder = isinstance(fingerprint, str) and bool(fingerprint) and encoding.claim(fingerprint)
         total = _promised(file, path)
+        forgotten = _forgotten(store, file, path, settings, relearn=relearn)
         lines, marks = enumerate(file, 2), Marks(store.secret())
         while batch := list(islice(lines, min(settings.commit_every, total - read))):
-            parsed = [_version(line, path, number, settings) for number, line in batch]
+            versions = (_version(line, path, number, settings) for number, line in batch)
+            parsed = [one for one in versions if one.cube.id not in forgotten]
             new += store.restore(_drafts(parsed, encoding, marks, same_embedder=same_embedder))
             _restore_readings(store, parsed, encoding, same_embedder=same_embedder)
             read += len(batch)
             if progress:
                 progress(read, total)
     return new
+
+
+def _forgotten(store: Store, file: BinaryIO, path: Path, settings: Settings, *, relearn: bool) -> set[str]:
+    """Ids of memories in the rest of the file that are left out: of which a version, or a telling sentence of it, was forgotten
+    in their space, and what was made of them. Memories that are in the store stay.
+    """
+    if not store.tombstones.any():
+        return set()
+    here, found, made = file.tell(), set[str](), dict[str, set[str]]()
+    for number, line in enumerate(file, 2):
+        if line.startswith(b'{"end":'):
+            break
+        cube = _version(line, path, number, settings).cube
+        made[cube.id] = set(cube.provenance.derived_from)
+        if any(store.tombstones.hits(cube.scope.space, [cube.text])):
+            if relearn:
+                store.tombstones.relearn(cube.scope.space, [cube.text])
+            elif not _there(store, cube.id):
+                found.add(cube.id)
+    file.seek(here)
+    while more := {
+        one for one, parents in made.items() if one not in found and parents & found and not _there(store, one)
+    }:
+        found |= more
+    if found:
+        _LOG.warning(
+            "%d memories of %s were left out: they, or what they were made of, were forgotten. To bring them back: relearn=True",
+            len(found), path,
+        )  # fmt: skip
+    return found
+
+
+def _there(store: Store, cube_id: str) -> bool:
+    try:
+        store.get(cube_id)
+    except UnknownCubeError:
+        return False
+    return True
 
 
 def _promised(file: BinaryIO, path: Path) -> int:

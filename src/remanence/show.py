@@ -24,7 +24,6 @@ from rich.text import Text
 
 from remanence.cubes import Answer, Cost, Hits, MemCube, Page
 from remanence.errors import RemanenceError
-from remanence.forget.pipeline import Erasure
 from remanence.models.shelf import ModelStatus
 from remanence.stats import Stats
 from remanence.store.protocol import Checked
@@ -181,15 +180,6 @@ def history(versions: Sequence[MemCube]) -> RenderableType:
         blocks.append(Text.assemble((f"version {one.version}", "bold"), f"  {held}  ", (one.state.value, "dim")))
         blocks.append(_under(Text(clean(one.text))))
     return Group(*blocks)
-
-
-def erasure(done: Erasure) -> RenderableType:
-    """What was erased and checked, and what no program can reach."""
-    return Group(
-        Text(f"Erased: {', '.join(done.ids)}"),
-        Text(f"{done.versions:,} versions; {done.traces:,} traces searched for in the file, none found."),
-        Text(f"Not reached: {'; '.join(done.not_reached)}.", "dim"),
-    )
 
 
 def stats(found: Stats) -> RenderableType:

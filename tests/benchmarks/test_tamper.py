@@ -7,22 +7,16 @@ import json
 import random
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from remanence.governance.auditfile import Reader, verify_lines
 from remanence.settings import Settings
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "reliability"
-
 
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import tamper
-
-    return tamper
+def module(reliability):
+    return reliability("tamper")
 
 
 @pytest.fixture
@@ -102,11 +96,15 @@ def test_edits_of_the_store_are_found_and_put_back(module, sample, tmp_path):
 
 
 def test_the_figures_are_written(module, tmp_path, monkeypatch, capsys):
+    noticed = [True, False]
+
     def measure(score, *_):
-        score.run("some", [("here", True)])
+        score.run("some", [("here", True), ("there", noticed.pop(0))])
 
     monkeypatch.setattr(module, "measure", measure)
     monkeypatch.setattr(module.sys, "argv", ["tamper.py", "--entries", "4", "--out", str(tmp_path / "tamper.json")])
-    assert module.main() == 0
-    assert json.loads((tmp_path / "tamper.json").read_text())["some"]["tried"] == 1
-    assert "1 edits, 0 not noticed" in capsys.readouterr().out
+    for missed in ([], ["there"]):
+        assert module.main() == len(missed)
+        result = json.loads((tmp_path / "tamper.json").read_text())
+        assert (result["some"]["tried"], result["some"]["missed"]) == (2, missed)
+    assert "2 edits, 1 not noticed" in capsys.readouterr().out

@@ -125,6 +125,13 @@ def test_mistakes_exit_with_2_and_write_nothing(run, stored, capsys, tmp_path, a
     assert not (tmp_path / "x.jsonl").exists()
 
 
+def test_an_export_without_a_file_says_how(stored, capsys):
+    from remanence.cli import main
+
+    assert main(["audit", "export"]) == 2
+    assert "remanence audit export audit.jsonl" in capsys.readouterr().err
+
+
 def test_a_key_that_cannot_be_used_exits_with_1(stored, capsys, tmp_path):
     from remanence.cli import main
 

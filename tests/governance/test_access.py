@@ -55,12 +55,16 @@ def test_an_operation_passes_exactly_where_the_role_allows_it(memory, role):
 
 def test_a_grant_everywhere_holds_in_all_spaces_and_for_the_whole_store(memory):
     door = gate(memory, role="owner", space="*")
-    assert {door.check(operation, space) for space in ("work", "home", "new", None) for operation in Operation} == {None}
+    assert {door.check(operation, space) for space in ("work", "home", "new", None) for operation in Operation} == {
+        None
+    }
 
 
 def test_the_owner_of_the_file_passes_and_leaves_no_line(memory):
     door = Gate(memory._store, None)
-    assert [door.check(operation, space) for operation in Operation for space in ("work", None)] == [None] * 2 * len(Operation)
+    assert [door.check(operation, space) for operation in Operation for space in ("work", None)] == [None] * 2 * len(
+        Operation
+    )
     assert door.locate(Operation.GET, "anything", "work") == ("work", None)
     door.told(Operation.RECALL, "work", ["x"])
     assert lines(memory) == []
@@ -97,7 +101,14 @@ def test_what_is_not_there_and_what_may_not_be_seen_are_one_error(memory):
     [secret] = memory.add("Ana takes pills.", space="work", sensitivity="health")
     [private] = memory.add("Ana pays Bob.", space="work", access=["somebody"])
     door, said = gate(memory, role="reader"), []
-    for cube_id, space in ((home, None), (secret, None), (private, None), (home, "work"), ("0" * 36, None), ("0" * 36, "home")):
+    for cube_id, space in (
+        (home, None),
+        (secret, None),
+        (private, None),
+        (home, "work"),
+        ("0" * 36, None),
+        ("0" * 36, "home"),
+    ):
         with pytest.raises(UnknownCubeError) as unknown:
             door.locate(Operation.GET, cube_id, space)
         said.append(str(unknown.value).replace(cube_id, "…"))

@@ -17,7 +17,12 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 def cube(text, *, priority=0.0, minutes=0, trigger=None, expires_at=None, role="user", **fields):
     at = NOW - timedelta(days=1) + timedelta(minutes=minutes)
-    policy = Policy(trigger=trigger or Trigger(always=True), priority=priority, expires_at=expires_at, trust=fields.pop("trust", None))
+    policy = Policy(
+        trigger=trigger or Trigger(always=True),
+        priority=priority,
+        expires_at=expires_at,
+        trust=fields.pop("trust", None),
+    )
     return MemCube(
         id=text, version=1, text=text, kind=Kind.PREFERENCE, scope=Scope(), provenance=Provenance(role=role),
         **{"recorded_at": at, "valid_from": at, "policy": policy, **fields},
@@ -92,5 +97,10 @@ def test_a_memory_without_a_trigger_is_none():
 
 
 def test_only_the_users_own_word_is_followed():
-    some = [cube("mine"), cube("a model's", role="assistant"), cube("a page's", trust=Trust.WEB), cube("vouched for", role="tool", trust=Trust.USER)]
+    some = [
+        cube("mine"),
+        cube("a model's", role="assistant"),
+        cube("a page's", trust=Trust.WEB),
+        cube("vouched for", role="tool", trust=Trust.USER),
+    ]
     assert [one.text for one in followed(some)] == ["mine", "vouched for"]

@@ -21,7 +21,10 @@ def test_the_condition_is_what_the_clearance_admits(sensitivity, access, princip
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE cubes (sensitivity TEXT, access TEXT NOT NULL)")
     connection.execute("INSERT INTO cubes VALUES (?, ?)", (sensitivity, json.dumps(access, ensure_ascii=False)))
-    for condition, expected in ((cleared, clearance.admits(sensitivity, tuple(access))), (withheld, not clearance.admits(sensitivity, tuple(access)))):
+    for condition, expected in (
+        (cleared, clearance.admits(sensitivity, tuple(access))),
+        (withheld, not clearance.admits(sensitivity, tuple(access))),
+    ):
         sql, values = condition(clearance)
         [(count,)] = connection.execute(f"SELECT count(*) FROM cubes c WHERE 1{sql}", values)
         assert bool(count) is expected

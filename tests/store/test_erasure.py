@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remanence.store.erasure import pieces
+from remanence.cubes import Extraction, State
+from remanence.errors import FrozenError
+from remanence.store.erasure import recount, survey
+from remanence.store.parts import Transition
+from remanence.store.scan import pieces
 from remanence.store.sqlite import SQLiteStore
 
 
@@ -114,3 +118,37 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
             reading.close()
             started[0].result(10)
         assert store.residue(erased.traces) == []
+
+
+def test_what_is_frozen_refuses_in_the_transaction_too(tmp_path, plain, draft):
+    """It may be frozen between the plan and the erasure."""
+    with closing(SQLiteStore(tmp_path / "m.rem", plain)) as store:
+        store.append([draft("parent", cube_id="parent"), draft("other")])
+        store.append([draft("child", cube_id="child", derived_from=["parent"])])
+        store.lifecycle.change([Transition("child", State.FROZEN, "law")])
+        with pytest.raises(FrozenError, match="child"):
+            store.erase(["id of other in a", "parent"])
+        assert store.counts()["versions"] == 3
+
+
+def test_everything_of_a_survey_is_counted_and_gone(tmp_path, plain, draft, read):
+    with closing(SQLiteStore(tmp_path / "m.rem", plain)) as store:
+        store.append(
+            [draft("Ana lives in Lisbon.", cube_id="ana", meta={"pin": "one two three"}, user="ana of the first floor")]
+        )
+        store.append([draft("Q: Where is Ana? A: Lisbon.", cube_id="pair", derived_from=["ana"])])
+        read(store, "ana", Extraction(entities=("Ana of Lisbon",)))
+        store.derived.keep_reply("a", b"k", "She lives in Lisbon.", ["ana"])
+        with store.connections.read() as connection:
+            found = survey(connection, ["ana"], None)
+        assert found.ids == ("ana", "pair")
+        assert [target.substrate for target in found.targets] == ["memories", "question-answer pairs"]
+        assert found.values["texts"] == (b"Ana lives in Lisbon.", b"Q: Where is Ana? A: Lisbon.")
+        assert b'{"pin":"one two three"}' in found.values["meta"]
+        assert b"ana of the first floor" in found.values["names"]
+        assert b"Ana of Lisbon" in found.values["readings"]
+        assert found.values["cached replies"] == (b"She lives in Lisbon.",)
+        assert (len(found.values["vectors"]), len(found.values["salts"])) == (1, 2)
+        store.erase(["ana"])
+        with store.connections.read() as connection:
+            assert set(recount(connection, found).values()) == {0}

@@ -38,12 +38,23 @@ def problems(store):
 
 
 def test_a_principal_has_one_role_in_a_space_and_one_everywhere(store):
-    for one in (granted(), granted(role="writer", labels=["x", "ü"]), granted(space="*"), granted(space="b"), granted("q")):
+    for one in (
+        granted(),
+        granted(role="writer", labels=["x", "ü"]),
+        granted(space="*"),
+        granted(space="b"),
+        granted("q"),
+    ):
         store.grants.grant(one)
     assert store.grants.held("p", "a") == [granted(space="*"), granted(role="writer", labels=["x", "ü"])]
     assert store.grants.held("p", None) == [granted(space="*")] == store.grants.held("p", "unknown")
     assert store.grants.held("nobody", "a") == []
-    assert [(one.space, one.principal) for one in store.grants.listed()] == [("*", "p"), ("a", "p"), ("a", "q"), ("b", "p")]
+    assert [(one.space, one.principal) for one in store.grants.listed()] == [
+        ("*", "p"),
+        ("a", "p"),
+        ("a", "q"),
+        ("b", "p"),
+    ]
     assert store.grants.listed("a", "q") == [granted("q")]
     assert store.grants.principals() == ["p", "q"]
 
@@ -146,8 +157,10 @@ def test_times_are_kept_so_that_texts_compare_as_they_do():
 
 
 def test_a_line_that_cannot_be_written_is_an_error(path, plain):
-    with closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0))) as store:
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreBusyError):
-                store.grants.record(AT, "p", "get", "a", [], 0, allowed=True)
+    with (
+        closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0))) as store,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError):
+            store.grants.record(AT, "p", "get", "a", [], 0, allowed=True)

@@ -12,7 +12,7 @@ from remanence import show
 from remanence.accessing import Access
 from remanence.commands.command import Answer, Args, Command, opened
 from remanence.errors import InputError
-from remanence.governance.access import Operation, Role
+from remanence.governance.access import Operation
 from remanence.store.grants import Granted, Log
 from remanence.store.shares import Shared
 
@@ -176,7 +176,7 @@ def _what(one: Shared) -> str:
 COMMANDS: dict[str, Command] = {
     "access": Command(
         access,
-        f"Say who may do what, read the access log, label and share. Roles: {', '.join(Role)}.",
+        "Say who may do what, read the access log, label and share.",
         "remanence access grant agent-7 reader --space work --label health\n  remanence access log --principal agent-7 --refused\n"
         "  remanence access label ID health\n  remanence access restrict ID agent-7 agent-8\n"
         "  remanence access share --space work --user ana --to team",

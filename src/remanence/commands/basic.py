@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from remanence import cubes, show
 from remanence.commands.command import Answer, Args, meta_of, opened, said, scoped, text_of
 from remanence.cubes import DEFAULT_SPACE, Hit
 from remanence.errors import InputError, NoModelError, UnreadableFileError
-from remanence.forget.pipeline import Erasure
 from remanence.settings import Settings
 
 _SET_A_MODEL = "Set REMANENCE_MODEL=http://host:port/v1#model"
@@ -29,7 +28,12 @@ def add(args: Args) -> Answer:
     content = _messages(args)
     with opened(args, create=True) as memory, show.Bar("messages") as bar:
         ids = memory.add(content, **scoped(args), source=args.source, idempotency_key=args.key, progress=bar)
-    return Answer({"ids": ids}, lambda: show.plain(*ids))
+    held = {"held": ids.held} if ids.held else {}
+    return Answer({"ids": ids, **held}, lambda: show.plain(*ids, *_held(ids.held)))
+
+
+def _held(held: Mapping[str, str]) -> list[str]:
+    return [f"held: {cube_id}, {why}" for cube_id, why in held.items()]
 
 
 def _messages(args: Args) -> Any:
@@ -59,9 +63,13 @@ def ingest(args: Args) -> Answer:
         for path in args.paths:
             bar.begin(path)
             ids = memory.ingest(path, **scoped(args), skip_unreadable=args.skip_unreadable, progress=bar)
-            found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
+            held = {"held": ids.held} if ids.held else {}
+            found.append(
+                {"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids, **held}
+            )
     lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
     lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
+    lines += [line for one in found for line in _held(one.get("held", {}))]
     return Answer({"paths": found}, lambda: show.plain(*lines))
 
 
@@ -69,21 +77,6 @@ def correct(args: Args) -> Answer:
     with opened(args) as memory:
         cube = memory.correct(args.id, said(args.text), space=args.space, time=args.time)
     return Answer(cube.to_json(), lambda: show.cube(cube))
-
-
-def forget(args: Args) -> Answer:
-    with opened(args) as memory:
-        if not args.yes and not _confirmed([memory.get(one, space=args.space).text for one in args.ids]):
-            return Answer(asdict(Erasure((), 0, 0)), lambda: show.plain("Nothing was erased."), 1)
-        done = memory.forget(args.ids, space=args.space)
-    return Answer(asdict(done), lambda: show.erasure(done))
-
-
-def _confirmed(texts: Sequence[str]) -> bool:
-    if not sys.stdin.isatty():
-        raise InputError("Nothing was erased: nobody is here to confirm it.", "Add --yes to erase without being asked.")
-    show.say(*(show.line(text, 70) for text in texts), f"Erase {len(texts)} for good? [y/N] ")
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -45,7 +45,7 @@ def opened(args: Args, *, create: bool = False) -> Memory:
     if not (create or named or Path(location).exists()):
         raise NotAStoreError(f"There is no store at {location}.", 'Begin one: remanence add "…", or use --store.')
     memory = Memory(location)
-    return memory if args.principal is None else memory.acting_as(args.principal)
+    return memory if args.acting_as is None else memory.acting_as(args.acting_as)
 
 
 def scoped(args: Args) -> dict[str, Any]:

@@ -91,10 +91,6 @@ COMMANDS: dict[str, Command] = {
         'remanence correct ID "The office is in Porto."', "id text --time --space",
     ),
     "history": Command(basic.history, "Show all versions of a memory.", "remanence history ID", "id --space"),
-    "forget": Command(
-        basic.forget, "Erase memories for good, and search the file for what may be left.", "remanence forget ID ID",
-        "ids --yes --space",
-    ),
     "extract": Command(
         basic.extract, "Let a model read what is stored: entities, facts and statements become keys.",
         "REMANENCE_MODEL=http://localhost:11434/v1#qwen3 remanence extract", "extractions? --space",

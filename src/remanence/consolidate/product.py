@@ -162,6 +162,17 @@ def policy_of(parents: Sequence[MemCube]) -> Policy:
     )
 
 
+def stricter(one: Policy, other: Policy) -> tuple[str | None, tuple[str, ...]] | None:
+    """The label and the access list that both of two policies ask for; None where no memory can bear both."""
+    labels = {one.sensitivity, other.sensitivity} - {None}
+    if len(labels) > 1:
+        return None
+    if not (one.access and other.access):
+        return one.sensitivity or other.sensitivity, one.access or other.access
+    both = tuple(sorted({*one.access} & {*other.access}))
+    return (one.sensitivity or other.sensitivity, both) if both else None
+
+
 def _origin(product: Product) -> Provenance:
     parents = product.parents
     ids = tuple(parent.id for parent in parents)

@@ -33,6 +33,11 @@ class CachedEmbedder:
         """See `Embedder.dimensions`."""
         return self._inner.dimensions
 
+    def clear(self) -> None:
+        """Drop all vectors, and the texts with them."""
+        with self._lock:
+            self._vectors.clear()
+
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """See `Embedder.embed`. The caller may change what it gets: the cache keeps its own copy."""
         if len(texts) != 1:

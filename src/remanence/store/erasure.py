@@ -1,166 +1,365 @@
-"""Erasing rows, rewriting the file, and looking for what may be left of them in its bytes."""
+"""What a memory left in the store, row by row; erasing all of it in one transaction; and rewriting the file."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
 
-from remanence.cubes import State
-from remanence.errors import ForgetIncompleteError, StoreClosedError, StoreError
-from remanence.store import journal, rows
+from remanence.cubes import MemCube, State
+from remanence.errors import FrozenError
+from remanence.store import journal, rows, scan
 from remanence.store.connections import Connections
-from remanence.store.derived import drop_derived, drop_links, with_descendants
-from remanence.store.lifecycle import frozen
+from remanence.store.derived import content_of, with_descendants
+from remanence.store.lifecycle import bring_back_parents
+from remanence.store.parts import Transition
 from remanence.store.protocol import Erased
+from remanence.store.recorded import Questions, questions_about
 
-_PIECE = 32  # bytes of one trace
-_SHORTEST = 8  # a shorter trace would turn up anywhere by chance
-_PIECES = 48  # traces per value: first, last, and evenly between
+FORGETTING = "forget"
+"""Who acts, in the events of what comes back when something else is forgotten."""
+_COPIED = "shared"  # the method of a copy in another space
+_MERGED = "merged/"  # the methods of what was made of near-duplicates, which it speaks for
 
 
-def erase(connections: Connections, cube_ids: Sequence[str], space: str | None) -> Erased:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One memory that goes, with all its versions."""
+
+    id: str
+    chosen: bool
+    """It was asked for; the others go because they were made of it, or it of them."""
+    space: str
+    number: int
+    """Of the space."""
+    root: int
+    seqs: tuple[int, ...]
+    cubes: tuple[MemCube, ...]
+    """Its versions, oldest first."""
+    vectors: tuple[bytes | None, ...]
+    """Their embeddings as stored."""
+
+    @property
+    def last(self) -> MemCube:
+        """Its newest version."""
+        return self.cubes[-1]
+
+    @property
+    def merged(self) -> bool:
+        """It was made of others, and speaks for them."""
+        return self.last.provenance.method.startswith(_MERGED)
+
+    @property
+    def substrate(self) -> str:
+        """What kind of copy it is: `memories`, `chunks`, `shared copies`, `merged products`, `pairs`, `summaries`, `derived`."""
+        origin, kind = self.last.provenance, self.last.kind.value
+        if origin.method == _COPIED:
+            return "shared copies"
+        if self.merged:
+            return "merged products"
+        if kind in {"summary", "profile"}:
+            return "summaries and profiles"
+        if origin.derived_from:
+            return "question-answer pairs" if kind == "qa" else "other derived memories"
+        return "chunks of files" if origin.source.startswith("file:") else "memories"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that the store holds of some memories. It holds their content: kept only as long as a plan or a probe needs it."""
+
+    targets: tuple[Target, ...]
+    counts: Mapping[str, int]
+    """Rows by substrate."""
+    values: Mapping[str, tuple[bytes, ...]]
+    """What must not be found any more, by substrate: texts, meta, names, vectors, salts, readings, claims, replies …"""
+    texts: tuple[str, ...]
+    """The texts among them, for their other encodings."""
+    reply_keys: tuple[tuple[str, bytes], ...]
+    questions: tuple[int, ...]
+    coming_back: tuple[str, ...]
+    """Memories that were merged into one that goes, and do not go themselves: they speak for themselves again."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all memories that go, those that were asked for first."""
+        return tuple(target.id for target in self.targets)
+
+    @property
+    def versions(self) -> int:
+        """Rows of the table of cubes."""
+        return sum(len(target.seqs) for target in self.targets)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Ids of those that refuse every change."""
+        return tuple(target.id for target in self.targets if target.last.state is State.FROZEN)
+
+    def traces(self) -> tuple[bytes, ...]:
+        """Pieces of all values, as they are stored."""
+        return tuple(dict.fromkeys(piece for one in chain(*self.values.values()) for piece in scan.pieces(one)))
+
+
+def survey(connection: sqlite3.Connection, chosen: Sequence[str], space: str | None) -> Survey:
+    """What the store holds of these memories, of what was made of them, and of what those among them that were merged are made of.
+
+    Raises
+    ------
+    UnknownCubeError
+        One of the ids is not there, or not in that space.
+    """
+    asked = list(dict.fromkeys(chosen))
+    targets = [_target(connection, one, space, chosen=True) for one in asked]
+    wanted = _with_sources(connection, targets)
+    everyone = with_descendants(connection, wanted)
+    targets += [_target(connection, one, None, chosen=False) for one in everyone if one not in set(asked)]
+    seqs = [seq for target in targets for seq in target.seqs]
+    ids = [target.id for target in targets]
+    cubes = [cube for target in targets for cube in target.cubes]
+    found, read_vectors = _readings(connection, seqs)
+    replies = _replies(connection, ids)
+    asked_about = questions_about(connection, ids, cubes)
+    values = {
+        "texts": [cube.text.encode() for cube in cubes],
+        "meta": [_stored_meta(cube) for cube in cubes if cube.meta],
+        "names": [name.encode() for cube in cubes for name in _names(cube)],
+        "vectors": [vector for target in targets for vector in target.vectors if vector],
+        "salts": _salts(connection, seqs),
+        "readings": found,
+        "vectors of readings": read_vectors,
+        "claims": _claims(connection, seqs),
+        "cached replies": [answer.encode() for *_, answer in replies],
+        "recorded questions": [text.encode() for text in asked_about.texts],
+        "reasons of events": _reasons(connection, ids),
+    }
+    return Survey(
+        targets=tuple(targets),
+        counts=_counts(connection, targets, ids, seqs, len(replies), asked_about),
+        values={name: tuple(dict.fromkeys(one for one in some if one)) for name, some in values.items()},
+        texts=tuple(dict.fromkeys(cube.text for cube in cubes)),
+        reply_keys=tuple((one[0], one[1]) for one in replies),
+        questions=asked_about.numbers,
+        coming_back=_merged_into(connection, targets),
+    )
+
+
+def _target(connection: sqlite3.Connection, cube_id: str, space: str | None, *, chosen: bool) -> Target:
+    found = connection.execute(
+        f"SELECT c.seq, c.root, c.space, k.vector, {rows.CUBE} FROM {rows.CUBES} LEFT JOIN keys k ON k.seq = c.seq "
+        "WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
+        (cube_id, space, space),
+    ).fetchall()
+    if not found:
+        raise rows.unknown(cube_id)
+    cubes = tuple(rows.cube_of(tuple(row[4:])) for row in found)
+    return Target(
+        id=cube_id, chosen=chosen, space=cubes[0].scope.space, number=found[0][2], root=found[0][1],
+        seqs=tuple(row[0] for row in found), cubes=cubes, vectors=tuple(row[3] for row in found),
+    )  # fmt: skip
+
+
+def _with_sources(connection: sqlite3.Connection, targets: Sequence[Target]) -> list[str]:
+    """The ids asked for, and those that the merged ones among them speak for: their texts say the same."""
+    found = dict.fromkeys(target.id for target in targets)
+    waiting = [target.last for target in targets]
+    while waiting:
+        cube = waiting.pop()
+        if not cube.provenance.method.startswith(_MERGED):
+            continue
+        for parent in cube.provenance.derived_from:
+            row = connection.execute(
+                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version DESC LIMIT 1", (parent,)
+            ).fetchone()
+            if row is not None and parent not in found:
+                found[parent] = None
+                waiting.append(rows.cube_of(row))
+    return list(found)
+
+
+def _merged_into(connection: sqlite3.Connection, targets: Sequence[Target]) -> tuple[str, ...]:
+    """What was put away for a merged memory that goes, as far as it does not go too."""
+    going = {target.id for target in targets}
+    parents = dict.fromkeys(
+        parent
+        for target in targets
+        if target.merged
+        for parent in target.last.provenance.derived_from
+        if parent not in going
+    )
+    query = "SELECT state FROM cubes WHERE id = ? ORDER BY version DESC LIMIT 1"
+    return tuple(one for one in parents if connection.execute(query, (one,)).fetchone() == ("merged",))
+
+
+def _stored_meta(cube: MemCube) -> bytes:
+    return json.dumps(dict(cube.meta), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _names(cube: MemCube) -> list[str]:
+    origin, scope = cube.provenance, cube.scope
+    names = (cube.about, origin.author, scope.user, scope.agent, scope.session, origin.source, *_policy_names(cube))
+    return [name for name in names if name]
+
+
+def _policy_names(cube: MemCube) -> list[str]:
+    policy = cube.policy
+    return [policy.sensitivity or "", *policy.access, *(policy.trigger.words if policy.trigger else ())]
+
+
+def _salts(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[bytes]:
+    return [connection.execute("SELECT salt FROM cubes WHERE seq = ?", (seq,)).fetchone()[0] for seq in seqs]
+
+
+def _readings(connection: sqlite3.Connection, seqs: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+    texts, vectors = list[str](), list[bytes]()
+    for seq in seqs:
+        row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            continue
+        content = content_of(row[0])
+        texts += [*content.entities, *content.statements, content.about or ""]
+        texts += [part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)]
+        vectors.append(row[1] or b"")
+    return [text.encode() for text in texts], vectors
+
+
+def _claims(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[bytes]:
+    found = (connection.execute("SELECT subject, relation, value FROM claims WHERE seq = ?", (seq,)) for seq in seqs)
+    return [part.encode() for row in chain.from_iterable(found) for part in row]
+
+
+def _replies(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[str, bytes, str]]:
+    query = "SELECT r.space, r.key, r.answer FROM replies r JOIN reply_sources q ON q.space = r.space AND q.key = r.key WHERE q.id = ?"
+    return list(dict.fromkeys(row for one in ids for row in connection.execute(query, (one,))))
+
+
+def _reasons(connection: sqlite3.Connection, ids: Sequence[str]) -> list[bytes]:
+    found = (connection.execute("SELECT reason FROM events WHERE id = ?", (one,)) for one in ids)
+    return [reason.encode() for (reason,) in chain.from_iterable(found)]
+
+
+def _counts(
+    connection: sqlite3.Connection, targets: Sequence[Target], ids: Sequence[str], seqs: Sequence[int], replies: int,
+    questions: Questions,
+) -> dict[str, int]:  # fmt: skip
+    found: dict[str, int] = {}
+    for target in targets:
+        found[target.substrate] = found.get(target.substrate, 0) + 1
+    found |= _by_table(connection, ids, seqs)
+    found |= {"cached replies": replies, "recorded questions": len(questions.numbers)}
+    found["idempotency keys"] = len(_naming(connection, "replays", "ids", ids))
+    found["access log entries, ids only"] = len(_naming(connection, "access_log", "cubes", ids))
+    return {name: count for name, count in found.items() if count}
+
+
+ROWS: Mapping[str, tuple[str, str]] = {
+    "versions": ("cubes", "seq"),
+    "keys: words, days, names and vectors": ("keys", "seq"),
+    "readings": ("extractions", "seq"),
+    "claims": ("claims", "seq"),
+    "lineage to what was made": ("lineage", "parent"),
+    "lineage from what it was made of": ("lineage", "child"),
+    "events": ("events", "id"),
+    "usage": ("usage", "id"),
+    "shares": ("shares", "cube"),
+    "sources of cached replies": ("reply_sources", "id"),
+}
+"""Tables whose rows belong to one memory: by the number of a version, or by the id."""
+
+
+def _by_table(connection: sqlite3.Connection, ids: Sequence[str], seqs: Sequence[int]) -> dict[str, int]:
+    return {
+        name: scan.by_rows(connection, table, column, seqs if column == "seq" else ids)
+        for name, (table, column) in ROWS.items()
+    }
+
+
+def recount(connection: sqlite3.Connection, found: Survey) -> dict[str, int]:
+    """Rows by substrate that are still there of what was surveyed."""
+    seqs = [seq for target in found.targets for seq in target.seqs]
+    left = _by_table(connection, found.ids, seqs)
+    for target in found.targets:
+        left[target.substrate] = left.get(target.substrate, 0) + scan.by_rows(connection, "cubes", "id", [target.id])
+    left["cached replies"] = sum(
+        connection.execute("SELECT count(*) FROM replies WHERE space = ? AND key = ?", one).fetchone()[0]
+        for one in found.reply_keys
+    )
+    left["recorded questions"] = scan.by_rows(connection, "questions", "n", found.questions)
+    return left
+
+
+def _naming(connection: sqlite3.Connection, table: str, column: str, ids: Sequence[str]) -> set[object]:
+    """Rows whose JSON list of ids names one of these. The key is the list itself: equal lists count once."""
+    wanted = set(ids)
+    rows_ = connection.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall() if wanted else []
+    return {text for (text,) in rows_ if wanted.intersection(json.loads(text))}
+
+
+# ── erasing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Also = Callable[[sqlite3.Connection, Survey], None]
+"""More to do in the transaction of an erasure, when the rows are gone."""
+
+
+def erase(
+    connections: Connections, cube_ids: Sequence[str], space: str | None, now: datetime, also: Also | None = None
+) -> Erased:
     """Delete all versions of these memories, what was read out of them and the memories made from them; note that a scrub is due.
+
+    What had gone into a merged memory that goes, and does not go itself, comes back.
 
     Raises
     ------
     UnknownCubeError
         One of the ids is not there. Nothing was erased.
+    FrozenError
+        One of the memories that would go is frozen. Nothing was erased.
     """
-    versions, traces = 0, list[bytes]()
     with connections.write() as connection:
-        everyone = with_descendants(connection, cube_ids)
-        for cube_id in everyone:
-            found = connection.execute(
-                f"SELECT c.seq, c.root, c.space, c.salt, c.meta, k.vector, {rows.CUBE} FROM {rows.CUBES} "
-                "LEFT JOIN keys k ON k.seq = c.seq WHERE c.id = ? AND (? IS NULL OR s.name = ?) ORDER BY c.version",
-                (cube_id, *((space, space) if cube_id in cube_ids else (None, None))),
-            ).fetchall()
-            if not found:
-                raise rows.unknown(cube_id)
-            for seq, _, _, salt, meta, vector, *row in found:
-                cube = rows.cube_of(tuple(row))
-                if cube.state is State.FROZEN:
-                    raise frozen(cube_id)
-                names = (
-                    cube.about,
-                    cube.provenance.author,
-                    cube.scope.user,
-                    cube.scope.agent,
-                    cube.scope.session,
-                    cube.provenance.source,
-                )
-                content = [cube.text, meta, *(name for name in names if name)]
-                traces += [salt, *pieces(vector or b""), *(piece for one in content for piece in pieces(one.encode()))]
-                traces += [piece for one in drop_derived(connection, seq) for piece in pieces(one)]
-                connection.execute("DELETE FROM keys WHERE seq = ?", (seq,))
-                connection.execute("DELETE FROM cubes WHERE seq = ?", (seq,))
-            versions += len(found)
-            traces += [piece for one in drop_links(connection, cube_id) for piece in pieces(one)]
-            _forget_replays(connection, cube_id)
-            connection.execute("DELETE FROM events WHERE id = ?", (cube_id,))
-            connection.execute("DELETE FROM usage WHERE id = ?", (cube_id,))
-            last = found[-1]
-            journal.append(connection, "forget", (last[2], last[1], last[0]), rows.cube_of(tuple(last[6:])), b"")
+        found = survey(connection, cube_ids, space)
+        refuse_frozen(found)
+        _delete(connection, found, now)
+        for target in found.targets:
+            journal.append(connection, "forget", (target.number, target.root, target.seqs[-1]), target.last, b"")
+        if also:
+            also(connection, found)
         connection.execute("INSERT OR REPLACE INTO notes SELECT 'scrub', max(entry) FROM journal")
-    return Erased(tuple(everyone), versions, tuple(dict.fromkeys(traces)))
+    return Erased(found.ids, found.versions, found.traces(), found)
 
 
-def _forget_replays(connection: sqlite3.Connection, cube_id: str) -> None:
-    """Keep the idempotency key, so that a repeated call brings nothing back, but not the digest of what was asked."""
-    for space, key, ids in connection.execute(
-        "SELECT space, key, ids FROM replays WHERE instr(ids, ?)", (cube_id,)
-    ).fetchall():
-        left = json.dumps([one for one in json.loads(ids) if one != cube_id])
-        connection.execute("UPDATE replays SET request = x'', ids = ? WHERE space = ? AND key = ?", (left, space, key))
-
-
-def pieces(value: bytes) -> list[bytes]:
-    """Byte strings to look for: if a run of twice their length is left of the value, one of them is in it, for values up to 1.5 KB."""
-    if len(value) < _SHORTEST:
-        return []
-    last = max(len(value) - _PIECE, 0)
-    step = max(_PIECE, -(-last // _PIECES))
-    found = [value[at : at + _PIECE] for at in [*range(0, last, step), last]]
-    return [piece for piece in found if len(piece) - piece.count(0) >= _SHORTEST]  # a run of zeros is in every file
-
-
-def scrub(connections: Connections) -> None:
-    """Rewrite the file from its living rows and empty the write-ahead log.
-
-    Overwriting deleted cells with zeros is not enough: when SQLite moves cells between pages it leaves stale copies in the
-    pages' slack. VACUUM builds every page anew.
-
-    Raises
-    ------
-    ForgetIncompleteError
-        The disk is full, or another process kept reading an old state. The rows are gone; the scrub stays due and is done
-        by the next `forget` or at the next opening.
-    """
-    try:
-        with connections.outside_transactions() as connection:
-            due = connection.execute("SELECT value FROM notes WHERE name = 'scrub'").fetchone()
-            connection.execute("VACUUM")
-            emptied = connections.in_memory or _empty_log(connection, connections.busy_timeout)
-            if emptied and due:  # an erasure that came meanwhile wrote another number, and stays due
-                connection.execute("DELETE FROM notes WHERE name = 'scrub' AND value = ?", due)
-    except StoreClosedError:
-        raise
-    except StoreError as error:
-        raise ForgetIncompleteError(
-            f"The rows are erased, but the file could not be rewritten: {error.what}",
-            "Remove the cause and open the store again: the clean-up is finished then.",
-        ) from error
-    if not emptied:
-        raise ForgetIncompleteError(
-            "The rows are erased, but the write-ahead log is still in use by another process.",
-            "Let its reads end and open the store again: the clean-up is finished then.",
+def refuse_frozen(found: Survey) -> None:
+    """FrozenError where something of it refuses every change."""
+    if found.frozen:
+        raise FrozenError(
+            f"Nothing was erased: frozen is {', '.join(found.frozen)}.",
+            "Unfreeze it first: memory.lifecycle.unfreeze(id).",
         )
 
 
-def _empty_log(connection: sqlite3.Connection, patience: float) -> bool:
-    """Copy the log into the file and truncate it. SQLite gives up at once where another checkpoint runs: this waits."""
-    deadline = time.monotonic() + patience
-    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> None:
+    for seq in (seq for target in found.targets for seq in target.seqs):
+        for table in ("claims", "extractions", "keys", "cubes"):
+            connection.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
+    back = Transition("", State.ACTIVE, "another memory that it had been merged with was forgotten", FORGETTING)
+    for target in found.targets:
+        if target.merged:  # its own rows are gone by now: what comes back are the others
+            bring_back_parents(connection, target.id, back, now)
+    for cube_id in found.ids:
+        connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
+        for table, column in (("events", "id"), ("usage", "id"), ("shares", "cube"), ("reply_sources", "id")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (cube_id,))
+    for space, key in found.reply_keys:
+        for table in ("replies", "reply_sources"):
+            connection.execute(f"DELETE FROM {table} WHERE space = ? AND key = ?", (space, key))
+    for number in found.questions:
+        connection.execute("DELETE FROM questions WHERE n = ?", (number,))
+    _forget_replays(connection, set(found.ids))
 
 
-def residue(connections: Connections, traces: Sequence[bytes]) -> list[bytes]:
-    """Those traces that stand in the bytes of the file or its log and in nothing that lives.
-
-    The file's pages are read through SQLite, slack and free pages included: opening and closing it here would drop SQLite's
-    locks. What lies beyond its last page would be missed, so its length is compared.
-    """
-    with connections.outside_transactions() as connection:
-        images = [connection.serialize()]
-        size = len(images[0])
-    if not connections.in_memory:
-        log = Path(f"{connections.location}-wal")
-        images.append(log.read_bytes() if log.exists() else b"")
-        if not images[1] and Path(connections.location).stat().st_size > size:
-            raise ForgetIncompleteError(f"{connections.location} is longer than its pages.", "Run: remanence verify")
-    found = [trace for trace in traces if any(trace in image for image in images)]
-    return [trace for trace in found if not _living(connections, trace)]
-
-
-def _living(connections: Connections, trace: bytes) -> bool:
-    """Whether something in the store rightly holds these bytes: another cube's phrase, an id in the journal, a table's name."""
-    if trace in b"SQLite format 3":
-        return True
-    with connections.read() as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return any(_holds(connection, table, trace) for table in [*tables, "sqlite_master"])
-
-
-def _holds(connection: sqlite3.Connection, table: str, trace: bytes) -> bool:
-    """Whether a row of a table has the bytes in one column, or across columns, as they stand side by side in the file."""
-    columns = [f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})")]
-    each = " OR ".join(f"instr(CAST({column} AS BLOB), :trace)" for column in columns)
-    joined = " || ".join(f"coalesce({column}, '')" for column in columns)
-    sql = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE {each} OR instr(CAST({joined} AS BLOB), :trace))"
-    return bool(connection.execute(sql, {"trace": trace}).fetchone()[0])
+def _forget_replays(connection: sqlite3.Connection, gone: set[str]) -> None:
+    """Keep the idempotency key, so that a repeated call brings nothing back, but not the digest of what was asked."""
+    for text in _naming(connection, "replays", "ids", list(gone)):
+        left = json.dumps([one for one in json.loads(str(text)) if one not in gone])
+        connection.execute("UPDATE replays SET request = x'', ids = ? WHERE ids = ?", (left, text))

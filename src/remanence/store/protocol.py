@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from remanence.cubes import MemCube, Page
 from remanence.drafts import Draft, Keys
 from remanence.policies import Clearance
+from remanence.store.ledger import Ledger
 from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 
 if TYPE_CHECKING:
+    from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
+    from remanence.store.tombstones import Tombstones
+    from remanence.store.trusted import Trusted
 
 
 class IndexRow(NamedTuple):
@@ -75,6 +79,8 @@ class Erased:
     versions: int
     traces: tuple[bytes, ...]
     """Byte strings that must not be found any more."""
+    survey: Survey
+    """All that it took out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,16 @@ class Store(Protocol):
         ...
 
     @property
+    def tombstones(self) -> Tombstones:
+        """What stays of erasures: digests, receipts, copies."""
+        ...
+
+    @property
+    def trusted(self) -> Trusted:
+        """Revoked sources, echoes of own answers, recorded questions, rollouts."""
+        ...
+
+    @property
     def lifecycle(self) -> LifecycleStore:
         """The states of the cubes, and how they are governed."""
         ...
@@ -123,6 +139,11 @@ class Store(Protocol):
     @property
     def timeline(self) -> TimelineStore:
         """What the store knew at earlier times."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The journal as an auditor reads it, and its signed checkpoints."""
         ...
 
     @property
@@ -146,7 +167,8 @@ class Store(Protocol):
 
         An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
         more, corrected or forgotten meanwhile, is left out. Returns one id for each of the others, in order. `replay` stores
-        `earlier` plus these ids under an idempotency key.
+        `earlier` plus these ids under an idempotency key; where another caller stored it first, nothing is written and what
+        he stored comes back, without `earlier`.
         """
         ...
 

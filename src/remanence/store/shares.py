@@ -82,7 +82,10 @@ class Shares:
         """All shares, in the order of their ids."""
         with self._connections.read() as connection:
             found = connection.execute(f"SELECT {COLUMNS} FROM shares ORDER BY id").fetchall()
-        return [Shared(*row[:4], None if row[4] is None else json.loads(row[4]), *row[5:]) for row in found]
+        return [
+            Shared(share, source, target, cube, None if filters is None else json.loads(filters), at, by)
+            for share, source, target, cube, filters, at, by in found
+        ]
 
     def changed(self, shared: Shared) -> tuple[int, list[str]]:
         """The journal's head, and the ids of what changed in the source since the share was last brought up to date."""

@@ -1,12 +1,16 @@
-"""Write a small store with this release: `python make.py v2.rem`. Files of released formats are kept for ever, never rebuilt.
+"""Write a small store with this release: `python make.py v3.rem`. Files of released formats are kept for ever, never rebuilt.
+Beside it comes v3.jsonl, what this release exports from it: every later one has to export the same.
 
-v1.rem is what the first release wrote, which had no readings, no memories made from others and no cached answers.
+v1.rem is what the first release wrote, which had no readings, no memories made from others and no cached answers; v2.rem has
+those, and nothing of what a memory is governed by.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 from remanence import Memory
 from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope
@@ -19,7 +23,7 @@ READ = Extraction(("Ana", "Żary"), (Fact("Ana", "moved to", "Żary"),), ("Ana h
 
 
 def make(path: str) -> None:
-    with Memory(path, Settings(embedder="hashing")) as memory:
+    with tempfile.TemporaryDirectory() as folder, Memory(path, _settings(folder)) as memory:
         first, _, third = memory.add(
             [
                 {"content": "Ana keeps bees on the roof.", "name": "Ana", "time": "2023-05-08T13:56:00", "session": "s1"},
@@ -33,6 +37,13 @@ def make(path: str) -> None:
         memory.correct(first, "Ana keeps bees in the orchard.", time="2024-02-01T00:00:00+00:00")
         memory.forget(third)
         derive(memory)
+        govern(memory, Path(folder))
+
+
+def _settings(folder: str) -> Settings:
+    return Settings(
+        embedder="hashing", signing_key=Path(folder) / "signing.pem", access_log="all", record_questions="on"
+    )
 
 
 def derive(memory: Memory) -> None:
@@ -57,5 +68,48 @@ def _make(memory: Memory, cube_id: str, text: str, parents: list[str]) -> None:
     memory._store.append([Draft(cube, keys_for([cube], memory._encoding.documents)[0], None)])
 
 
+def govern(memory: Memory, folder: Path) -> None:
+    """In a space of its own: every state, policies, a merge, summaries, grants, shares, an access log, checkpoints, copies."""
+    space = "governed"
+    frozen, archived, expired, back, labelled, fading = memory.add(
+        [
+            "The licence of the workshop is number 77.", "Bo kept the ladder behind the door.", "The offer ends on Friday.",
+            "The wheel stands by the window.", "Cem takes pills for his heart.", "Dora likes the blue glaze.",
+        ],
+        space=space,
+    )  # fmt: skip
+    memory.lifecycle.freeze(frozen, "the inspector wants it so")
+    memory.lifecycle.archive(archived, "the ladder is gone")
+    memory.lifecycle.expire(expired)
+    memory.lifecycle.archive(back)
+    memory.lifecycle.restore(back, "the wheel is back")
+    memory.lifecycle.govern(labelled, sensitivity="health", access=["nurse"], priority=2.0)
+    memory.lifecycle.govern(fading, half_life=3650.0, trust="web", expires_at="2199-01-01T00:00:00+00:00")
+    memory.add({"content": "Answer in plain words.", "trigger": {"words": ["explain"]}}, space=space)
+    alike = [("2024-03-01", "I like chess!"), ("2024-02-01", "I really like chess.")]
+    memory.add([{"content": text, "time": day, "name": "Ana"} for day, text in alike], space=space, user="ana")
+    memory.consolidate(space=space)
+    memory.access.grant("nurse", "reader", space=space, labels=["health"])
+    memory.access.grant("clerk", "writer", space="other")
+    memory.access.revoke("clerk", space="other")
+    memory.acting_as("nurse").recall("Who takes pills?", space=space)
+    memory.access.share(fading, to="visitors", space=space)
+    memory.recall("Who likes the blue glaze?", space=space)
+    memory.ask("Who likes the blue glaze?", space=space)
+    memory.lifecycle.usage(fading)
+    memory.forget(memory.add("This is said so that it can be forgotten.", space=space), reason="it was asked for")
+    memory.backup(folder / "copy.rem")
+    memory.audit.checkpoint()
+
+
+def write(path: Path) -> None:
+    """The file and its export."""
+    make(str(path))
+    with tempfile.TemporaryDirectory() as folder, Memory(path, _settings(folder)) as memory:
+        memory.export(Path(folder) / "export.jsonl")
+        lines = (Path(folder) / "export.jsonl").read_text(encoding="utf-8")
+    path.with_suffix(".jsonl").write_text(lines.partition("\n")[2], encoding="utf-8")
+
+
 if __name__ == "__main__":
-    make(sys.argv[1])
+    write(Path(sys.argv[1]))
