@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "a label that may be seen; may be repeated",
     },
     "--to": {"metavar": "SPACE", "help": "the space that a share is shown in"},
-    "--principal": {"metavar": "NAME", "help": "of the log and the list: this one only"},
+    "--principal": {"dest": "whose", "metavar": "NAME", "help": "of the log and the list: this one only"},
     "--operation": {"metavar": "NAME", "help": f"of the log: {', '.join(Operation)}"},
     "--cube": {"metavar": "ID", "help": "of the log: lines that returned or touched this memory"},
     "--refused": {"action": "store_true", "help": "of the log: only what was refused"},
@@ -66,13 +66,13 @@ def _revoke(door: Access, args: Args) -> Answer:
 
 
 def _list(door: Access, args: Args) -> Answer:
-    found = list(door.grants(space=args.space, principal=args.principal))
+    found = list(door.grants(space=args.space, principal=args.whose))
     return Answer({"grants": [one.to_json() for one in found]}, lambda: _grants(found))
 
 
 def _log(door: Access, args: Args) -> Answer:
     found = door.log(
-        since=args.since, until=args.until, principal=args.principal, operation=args.operation, cube=args.cube,
+        since=args.since, until=args.until, principal=args.whose, operation=args.operation, cube=args.cube,
         space=args.space, allowed=False if args.refused else None, limit=args.limit, after=args.after,
     )  # fmt: skip
     return Answer({"lines": [one.to_json() for one in found], "cursor": found.cursor}, lambda: _lines(found))
