@@ -233,7 +233,9 @@ class SQLiteStore:
         scope = "".join(f" AND (c.{name} IS NULL OR c.{name} = ?)" for name in filters)
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.space = (SELECT number FROM spaces WHERE name = ?) AND "
+                # Left to itself SQLite walks over the whole space: an index that holds few rows looks like any other to it.
+                f"SELECT {rows.CUBE} FROM cubes c INDEXED BY cubes_standing JOIN spaces s ON s.number = c.space "
+                "WHERE c.space = (SELECT number FROM spaces WHERE name = ?) AND "
                 "c.standing IS NOT NULL AND c.superseded_at IS NULL AND c.kind IN ('procedure', 'preference')"
                 f"{scope}{seen} ORDER BY c.root",
                 (space, *filters.values(), *values),
