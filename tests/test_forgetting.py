@@ -197,6 +197,18 @@ def test_forgetting_a_merged_memory_forgets_what_it_speaks_for(memory, draft):
     assert not [hit for hit in memory.recall("Where does Ana live?") if "Ana" in hit.cube.text]
 
 
+def test_a_source_that_came_back_is_not_forgotten_with_the_merged_memory(opened):
+    memory = opened()
+    ids = memory.add(["I really like chess.", "I like chess!"], user="ana")
+    memory.consolidate(what=["merge"])
+    [product] = [cube.id for cube in memory.list() if cube.provenance.method.startswith("merged/")]
+    memory.lifecycle.restore(ids[0])
+    memory.correct(ids[0], "The bakery closes at noon on Mondays.")
+    receipt = memory.forget(product)
+    assert ids[0] not in receipt.ids
+    assert memory.get(ids[0]).text == "The bakery closes at noon on Mondays."
+
+
 def test_a_summary_goes_and_its_other_sources_are_named(memory, draft):
     ids = memory.add(["Ana lives in Lisbon.", "Ana likes tea."])
     from dataclasses import replace

@@ -163,7 +163,10 @@ def _target(connection: sqlite3.Connection, cube_id: str, space: str | None, *, 
 
 
 def _with_sources(connection: sqlite3.Connection, targets: Sequence[Target]) -> list[str]:
-    """The ids asked for, and those that the merged ones among them speak for: their texts say the same."""
+    """The ids asked for, and those that the merged ones among them speak for: their texts say the same.
+
+    A source that came back since speaks for itself, and may say something else by now.
+    """
     found = dict.fromkeys(target.id for target in targets)
     waiting = [target.last for target in targets]
     while waiting:
@@ -174,9 +177,10 @@ def _with_sources(connection: sqlite3.Connection, targets: Sequence[Target]) -> 
             row = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version DESC LIMIT 1", (parent,)
             ).fetchone()
-            if row is not None and parent not in found:
+            source = None if row is None else rows.cube_of(row)
+            if source is not None and source.state is State.MERGED and parent not in found:
                 found[parent] = None
-                waiting.append(rows.cube_of(row))
+                waiting.append(source)
     return list(found)
 
 
