@@ -539,6 +539,20 @@ def test_a_correction_does_not_bring_it_back(memory):
     assert memory.correct(there, "Ana lives in Lisbon.", relearn=True).version == 2
 
 
+def test_a_correction_does_not_bring_a_sentence_back(memory):
+    memory.forget(memory.add(LONG))
+    [there] = memory.add("Ana lives in Porto.")
+    with pytest.raises(ForgottenError, match="sentence"):
+        memory.correct(there, f"Ana lives in Porto. {LONG}")
+    assert memory.correct(there, f"Ana lives in Porto. {LONG}", relearn=True).version == 2
+
+
+def test_a_correction_may_keep_a_sentence_that_is_there(memory):
+    [there] = memory.add(f"Ana lives in Porto. {LONG}")
+    memory.forget(memory.add(LONG))
+    assert memory.correct(there, f"Ana lives in Faro. {LONG}").version == 2
+
+
 def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
     [there] = memory.add("Ana lives in Lisbon.")
     memory.correct(there, "Ana lives in Porto.")
@@ -577,9 +591,10 @@ def test_a_share_of_one_memory_ends_with_it(memory):
     receipt = memory.forget(cube_id)
     assert receipt.grade == "E"
     assert [one.id for one in memory.access.shares()] == [kept.id]
-    assert memory.verify().ok
-    assert memory.receipts.verify(receipt).ok
     assert len(memory.list(space="press")) == 1
     with memory._store.connections.read() as connection:
         query = "SELECT count(*) FROM journal WHERE op = 'unshare'"
         assert connection.execute(query).fetchone() == (1,)
+    assert memory.verify().ok
+    assert memory.audit.verify().ok
+    assert memory.receipts.verify(receipt).ok
