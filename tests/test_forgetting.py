@@ -553,6 +553,17 @@ def test_a_correction_may_keep_a_sentence_that_is_there(memory):
     assert memory.correct(there, f"Ana lives in Faro. {LONG}").version == 2
 
 
+def test_an_old_export_of_another_space_does_not_bring_a_shared_copy_back(memory, tmp_path):
+    [there] = memory.add("Ana lives in Lisbon.")
+    memory.access.share(there, to="other")
+    memory.export(tmp_path / "other.jsonl", space="other")
+    memory.forget(there)
+    assert memory.import_(tmp_path / "other.jsonl") == 0
+    assert memory.list(space="other") == []
+    with pytest.raises(ForgottenError):
+        memory.add("Ana lives in Lisbon.", space="other")
+
+
 def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
     [there] = memory.add("Ana lives in Lisbon.")
     memory.correct(there, "Ana lives in Porto.")
