@@ -564,6 +564,19 @@ def test_an_old_export_of_another_space_does_not_bring_a_shared_copy_back(memory
         memory.add("Ana lives in Lisbon.", space="other")
 
 
+def test_a_share_does_not_make_again_what_its_target_forgot(memory):
+    [there] = memory.add("Ana lives in Lisbon.", user="ana")
+    memory.access.share(user="ana", to="other")
+    [copy] = memory.list(space="other")
+    memory.forget(copy.id)
+    memory.lifecycle.archive(there)
+    memory.lifecycle.restore(there)
+    memory.access.sync()
+    assert memory.list(space="other") == []
+    memory.add("Ana likes tea.", user="ana")
+    assert [cube.text for cube in memory.list(space="other")] == ["Ana likes tea."]
+
+
 def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
     [there] = memory.add("Ana lives in Lisbon.")
     memory.correct(there, "Ana lives in Porto.")
