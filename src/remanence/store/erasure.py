@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from remanence.store.shares import drop_shares_of
 FORGETTING = "forget"
 """Who acts, in the events of what comes back when something else is forgotten."""
 _COPIED = "shared"  # the method of a copy in another space
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # as ids of memories are
 _MERGED = "merged/"  # the methods of what was made of near-duplicates, which it speaks for
 
 
@@ -125,7 +127,7 @@ def survey(connection: sqlite3.Connection, chosen: Sequence[str], space: str | N
     asked_about = questions_about(connection, ids, cubes)
     values = {
         "texts": [cube.text.encode() for cube in cubes],
-        "meta": [_stored_meta(cube) for cube in cubes if cube.meta],
+        "meta": [part for cube in cubes if cube.meta for part in _meta_parts(cube)],
         "names": [name.encode() for cube in cubes for name in _names(cube)],
         "vectors": [vector for target in targets for vector in target.vectors if vector],
         "salts": _salts(connection, seqs),
@@ -198,8 +200,10 @@ def _merged_into(connection: sqlite3.Connection, targets: Sequence[Target]) -> t
     return tuple(one for one in parents if connection.execute(query, (one,)).fetchone() == ("merged",))
 
 
-def _stored_meta(cube: MemCube) -> bytes:
-    return json.dumps(dict(cube.meta), ensure_ascii=False, separators=(",", ":")).encode()
+def _meta_parts(cube: MemCube) -> list[bytes]:
+    """The meta as it is stored, without ids: living rows may rightly hold those, and any byte may follow one there."""
+    stored = json.dumps(dict(cube.meta), ensure_ascii=False, separators=(",", ":"))
+    return [part.encode() for part in _ID.split(stored) if any(map(str.isalnum, part))]
 
 
 def _names(cube: MemCube) -> list[str]:
