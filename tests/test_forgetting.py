@@ -153,15 +153,6 @@ def test_remote_models_are_named_without_keys(opened, host):
     assert [one.where for one in found] == [host]
 
 
-def test_a_share_of_one_memory_ends_with_it(memory):
-    cube_id = memory.add(LONG)[0]
-    memory.access.share(cube_id, to="other")
-    assert memory.forget(cube_id).exact
-    assert (memory.access.shares(), memory.list(space="other")) == ([], [])
-    assert memory.verify().ok
-    assert memory.audit.verify().ok
-
-
 def test_what_is_frozen_refuses_the_whole(memory):
     ids = memory.add(["Ana lives in Lisbon.", "Ana likes tea."])
     memory._store.lifecycle.change([Transition(ids[1], State.FROZEN, "law")])
@@ -204,6 +195,18 @@ def test_forgetting_a_merged_memory_forgets_what_it_speaks_for(memory, draft):
     assert set(receipt.ids) == {product, *ids}
     assert receipt.came_back == ()
     assert not [hit for hit in memory.recall("Where does Ana live?") if "Ana" in hit.cube.text]
+
+
+def test_a_source_that_came_back_is_not_forgotten_with_the_merged_memory(opened):
+    memory = opened()
+    ids = memory.add(["I really like chess.", "I like chess!"], user="ana")
+    memory.consolidate(what=["merge"])
+    [product] = [cube.id for cube in memory.list() if cube.provenance.method.startswith("merged/")]
+    memory.lifecycle.restore(ids[0])
+    memory.correct(ids[0], "The bakery closes at noon on Mondays.")
+    receipt = memory.forget(product)
+    assert ids[0] not in receipt.ids
+    assert memory.get(ids[0]).text == "The bakery closes at noon on Mondays."
 
 
 def test_a_summary_goes_and_its_other_sources_are_named(memory, draft):
@@ -536,6 +539,44 @@ def test_a_correction_does_not_bring_it_back(memory):
     assert memory.correct(there, "Ana lives in Lisbon.", relearn=True).version == 2
 
 
+def test_a_correction_does_not_bring_a_sentence_back(memory):
+    memory.forget(memory.add(LONG))
+    [there] = memory.add("Ana lives in Porto.")
+    with pytest.raises(ForgottenError, match="sentence"):
+        memory.correct(there, f"Ana lives in Porto. {LONG}")
+    assert memory.correct(there, f"Ana lives in Porto. {LONG}", relearn=True).version == 2
+
+
+def test_a_correction_may_keep_a_sentence_that_is_there(memory):
+    [there] = memory.add(f"Ana lives in Porto. {LONG}")
+    memory.forget(memory.add(LONG))
+    assert memory.correct(there, f"Ana lives in Faro. {LONG}").version == 2
+
+
+def test_an_old_export_of_another_space_does_not_bring_a_shared_copy_back(memory, tmp_path):
+    [there] = memory.add("Ana lives in Lisbon.")
+    memory.access.share(there, to="other")
+    memory.export(tmp_path / "other.jsonl", space="other")
+    memory.forget(there)
+    assert memory.import_(tmp_path / "other.jsonl") == 0
+    assert memory.list(space="other") == []
+    with pytest.raises(ForgottenError):
+        memory.add("Ana lives in Lisbon.", space="other")
+
+
+def test_a_share_does_not_make_again_what_its_target_forgot(memory):
+    [there] = memory.add("Ana lives in Lisbon.", user="ana")
+    memory.access.share(user="ana", to="other")
+    [copy] = memory.list(space="other")
+    memory.forget(copy.id)
+    memory.lifecycle.archive(there)
+    memory.lifecycle.restore(there)
+    memory.access.sync()
+    assert memory.list(space="other") == []
+    memory.add("Ana likes tea.", user="ana")
+    assert [cube.text for cube in memory.list(space="other")] == ["Ana likes tea."]
+
+
 def test_an_old_export_does_not_bring_it_back(memory, opened, tmp_path, caplog):
     [there] = memory.add("Ana lives in Lisbon.")
     memory.correct(there, "Ana lives in Porto.")
@@ -574,5 +615,10 @@ def test_a_share_of_one_memory_ends_with_it(memory):
     receipt = memory.forget(cube_id)
     assert receipt.grade == "E"
     assert [one.id for one in memory.access.shares()] == [kept.id]
+    assert len(memory.list(space="press")) == 1
+    with memory._store.connections.read() as connection:
+        query = "SELECT count(*) FROM journal WHERE op = 'unshare'"
+        assert connection.execute(query).fetchone() == (1,)
     assert memory.verify().ok
+    assert memory.audit.verify().ok
     assert memory.receipts.verify(receipt).ok

@@ -183,7 +183,7 @@ class Memory:
         InputError
             The text is empty, too large or of a wrong type.
         ForgottenError
-            The text was forgotten in this space before, and `relearn` is not set.
+            The text, or a telling sentence that it adds, was forgotten in this space before, and `relearn` is not set.
         SourceRevokedError
             `source` was revoked in this space.
         """
@@ -194,7 +194,7 @@ class Memory:
             current = self._store.get(identity(cube_id), where, clearance)
             if checked == current.text:
                 return current
-            refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
+            refuse_forgotten(self._store, current.scope.space, checked, current.text, relearn=relearn)
             draft = rewritten(
                 current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock

@@ -168,6 +168,8 @@ def _follow(store: Store, shared: Shared, beside: Sequence[Shared], ids: Sequenc
         elif same and same[0].policy != _policy_of(original.cube):
             store.lifecycle.govern(same[0].id, _policy_of(original.cube), shared.target)
             governed += 1
+    hits = store.tombstones.hits(shared.target, [original.cube.text for original, _ in missing])
+    missing = [one for one, hit in zip(missing, hits, strict=True) if hit is None]  # the target forgot the others
     drafts = [_copy(store, original, shared.target, earlier) for original, earlier in missing]
     made = store.append(drafts) if drafts else []
     store.lifecycle.change([Transition(one.id, State.ARCHIVED, "not shared any more", _BY) for one in surplus])

@@ -152,3 +152,16 @@ def test_everything_of_a_survey_is_counted_and_gone(tmp_path, plain, draft, read
         store.erase(["ana"])
         with store.connections.read() as connection:
             assert set(recount(connection, found).values()) == {0}
+
+
+def test_ids_in_meta_are_no_content(tmp_path, plain, draft):
+    """An index entry holds an id and then a row number, which may be the byte of the quotation mark that follows it in the meta."""
+    one, other = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"
+    secret = "the pin of the third drawer is nine eight seven"
+    with closing(SQLiteStore(tmp_path / "m.rem", plain)) as store:
+        store.append([draft("Ana likes tea.", cube_id="ana", meta={"of": [one, other], "pin": secret, "last": one})])
+        with store.connections.read() as connection:
+            found = survey(connection, ["ana"], None)
+    assert not [piece for piece in found.traces() if one[-8:].encode() in piece or other[-8:].encode() in piece]
+    assert any(secret[:12].encode() in part for part in found.values["meta"])
+    assert any(secret[-12:].encode() in piece for piece in found.traces())

@@ -186,7 +186,8 @@ def _erase(store: SQLiteStore, order: Order, chosen: Sequence[str]) -> _Done:
 
     def also(connection: sqlite3.Connection, survey: Survey) -> None:
         for target in survey.targets if order.tombstone else ():
-            if target.chosen or not target.last.provenance.derived_from:
+            copied = target.substrate == "shared copies"  # an old export of its space would bring it back
+            if target.chosen or copied or not target.last.provenance.derived_from:
                 texts = [cube.text for cube in target.cubes]
                 digests.extend(store.tombstones.bury(connection, target.number, texts, order.receipt, now))
         last.append(connection.execute("SELECT entry, hash FROM journal ORDER BY entry DESC LIMIT 1").fetchone())

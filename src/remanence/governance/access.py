@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from remanence.cubes import State
 from remanence.errors import AccessDeniedError, InputError
 from remanence.policies import Clearance, Policy
 from remanence.store.grants import EVERYWHERE, Granted
@@ -143,7 +144,8 @@ class Gate:
         Raises
         ------
         UnknownCubeError
-            It is not there, not in `space`, or the caller may not see it: the same error in all cases.
+            It is not there, not in `space`, in quarantine, or the caller may not see it: the same error in all cases.
+            Who may release it sees what is in quarantine.
         AccessDeniedError
             The caller may see the memory, but may not do this to it.
         """
@@ -155,12 +157,14 @@ class Gate:
         if place is None or space not in {None, place.space}:
             self._record(operation, space, (), 0, allowed=False)
             raise unknown(cube_id)
-        held = self._held(place.space)
-        clearance, reads = self._clearance(held), _allows(held, Operation.GET)
-        if not reads or (clearance is not None and not clearance.admits(place.sensitivity, place.access)):
+        granted = self._held(place.space)
+        clearance, reads = self._clearance(granted), _allows(granted, Operation.GET)
+        withheld = clearance is not None and not clearance.admits(place.sensitivity, place.access)
+        held = place.state is State.GENERATED and not _allows(granted, Operation.TRUST)  # in quarantine
+        if not reads or withheld or held:
             self._record(operation, place.space, (cube_id,), int(reads), allowed=False)
             raise unknown(cube_id)
-        if not _allows(held, operation):
+        if not _allows(granted, operation):
             self._record(operation, place.space, (cube_id,), 0, allowed=False)
             raise self._denied(operation, place.space)
         if operation not in TOLD:

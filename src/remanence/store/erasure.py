@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from remanence.store.shares import drop_shares_of
 FORGETTING = "forget"
 """Who acts, in the events of what comes back when something else is forgotten."""
 _COPIED = "shared"  # the method of a copy in another space
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # as ids of memories are
 _MERGED = "merged/"  # the methods of what was made of near-duplicates, which it speaks for
 
 
@@ -125,7 +127,7 @@ def survey(connection: sqlite3.Connection, chosen: Sequence[str], space: str | N
     asked_about = questions_about(connection, ids, cubes)
     values = {
         "texts": [cube.text.encode() for cube in cubes],
-        "meta": [_stored_meta(cube) for cube in cubes if cube.meta],
+        "meta": [part for cube in cubes if cube.meta for part in _meta_parts(cube)],
         "names": [name.encode() for cube in cubes for name in _names(cube)],
         "vectors": [vector for target in targets for vector in target.vectors if vector],
         "salts": _salts(connection, seqs),
@@ -163,7 +165,10 @@ def _target(connection: sqlite3.Connection, cube_id: str, space: str | None, *, 
 
 
 def _with_sources(connection: sqlite3.Connection, targets: Sequence[Target]) -> list[str]:
-    """The ids asked for, and those that the merged ones among them speak for: their texts say the same."""
+    """The ids asked for, and those that the merged ones among them speak for: their texts say the same.
+
+    A source that came back since speaks for itself, and may say something else by now.
+    """
     found = dict.fromkeys(target.id for target in targets)
     waiting = [target.last for target in targets]
     while waiting:
@@ -174,9 +179,10 @@ def _with_sources(connection: sqlite3.Connection, targets: Sequence[Target]) -> 
             row = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version DESC LIMIT 1", (parent,)
             ).fetchone()
-            if row is not None and parent not in found:
+            source = None if row is None else rows.cube_of(row)
+            if source is not None and source.state is State.MERGED and parent not in found:
                 found[parent] = None
-                waiting.append(rows.cube_of(row))
+                waiting.append(source)
     return list(found)
 
 
@@ -194,8 +200,10 @@ def _merged_into(connection: sqlite3.Connection, targets: Sequence[Target]) -> t
     return tuple(one for one in parents if connection.execute(query, (one,)).fetchone() == ("merged",))
 
 
-def _stored_meta(cube: MemCube) -> bytes:
-    return json.dumps(dict(cube.meta), ensure_ascii=False, separators=(",", ":")).encode()
+def _meta_parts(cube: MemCube) -> list[bytes]:
+    """The meta as it is stored, without ids: living rows may rightly hold those, and any byte may follow one there."""
+    stored = json.dumps(dict(cube.meta), ensure_ascii=False, separators=(",", ":"))
+    return [part.encode() for part in _ID.split(stored) if any(map(str.isalnum, part))]
 
 
 def _names(cube: MemCube) -> list[str]:
@@ -347,7 +355,6 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
     for target in found.targets:
         if target.merged:  # its own rows are gone by now: what comes back are the others
             bring_back_parents(connection, target.id, back, now)
-    _end_shares(connection, found)
     for cube_id in found.ids:
         connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
         for table, column in (("events", "id"), ("usage", "id"), ("reply_sources", "id")):
@@ -359,15 +366,6 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
     for number in found.questions:
         connection.execute("DELETE FROM questions WHERE n = ?", (number,))
     _forget_replays(connection, set(found.ids))
-
-
-def _end_shares(connection: sqlite3.Connection, found: Survey) -> None:
-    """End the shares of a memory that goes, and say so in the journal: a share that it names has to be there."""
-    for target in found.targets:
-        for (share_id,) in connection.execute("SELECT id FROM shares WHERE cube = ?", (target.id,)).fetchall():
-            connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
-            connection.execute("DELETE FROM notes WHERE name = ?", (f"shared/{share_id}",))
-            journal.note(connection, "unshare", target.number, share_id, b"")
 
 
 def _forget_replays(connection: sqlite3.Connection, gone: set[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from remanence.cubes import State
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
 from remanence.store.shares import COLUMNS, Shares, share_commitment
@@ -40,6 +41,7 @@ class Place(NamedTuple):
     space: str
     sensitivity: str | None
     access: tuple[str, ...]
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,13 @@ class Grants:
             return [name for (name,) in connection.execute("SELECT name FROM principals ORDER BY name")]
 
     def place(self, cube_id: str) -> Place | None:
-        """Where a memory is, and the policy of its newest version; None where there is no such memory."""
+        """Where a memory is, and the policy and the state of its newest version; None where there is no such memory."""
         with self._connections.read() as connection:
             row = connection.execute(
-                f"SELECT s.name, c.sensitivity, c.access FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version DESC LIMIT 1",
+                f"SELECT s.name, c.sensitivity, c.access, c.state FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version DESC LIMIT 1",
                 (cube_id,),
             ).fetchone()
-        return None if row is None else Place(row[0], row[1], tuple(json.loads(row[2])))
+        return None if row is None else Place(row[0], row[1], tuple(json.loads(row[2])), State(row[3]))
 
     # ── the access log ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -36,7 +36,7 @@ class Timeline:
                     if before.get(cube_id, seq) != seq
                 ),
                 tuple(cubes[seq] for cube_id, seq in before.items() if cube_id not in after),
-                _forgotten(connection, space, first, second),
+                _forgotten(connection, space, first, second) if clearance is None else (),  # labels went with them
             )
 
     def rollback(self, space: str, to: datetime, now: datetime, by: str) -> RolledBack:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from remanence.cubes import MemCube
 from remanence.errors import ForgottenError
+from remanence.language.sameness import normalised, telling_sentences
 from remanence.store.protocol import Store
 
 HELD = "it repeats a sentence that was forgotten"
@@ -56,12 +57,27 @@ def sift(
     )
 
 
-def refuse_forgotten(store: Store, space: str, text: str, *, relearn: bool) -> None:
-    """For a text that takes another's place: ForgottenError if it was forgotten there; with `relearn` its tombstone goes instead."""
+def refuse_forgotten(store: Store, space: str, text: str, current: str, *, relearn: bool) -> None:
+    """For a text that takes the place of the current one, which may hold a forgotten sentence already.
+
+    With `relearn` the tombstones of the text go instead.
+
+    Raises
+    ------
+    ForgottenError
+        The text, or a telling sentence of it that the current text lacks, was forgotten there.
+    """
     [match] = store.tombstones.hits(space, [text])
     if match and relearn:
         store.tombstones.relearn(space, [text])
-    elif match == "whole":
+    elif match == "whole" or (match and any(store.tombstones.hits(space, _added(text, current)))):
+        what = "This text" if match == "whole" else "A sentence of this text"
         raise ForgottenError(
-            "This text was forgotten before.", "Leave it out, or pass relearn=True (--relearn) to learn it again."
+            f"{what} was forgotten before.", "Leave it out, or pass relearn=True (--relearn) to learn it again."
         )
+
+
+def _added(text: str, current: str) -> list[str]:
+    """Telling sentences of a text that the current one lacks."""
+    known = {normalised(one) for one in telling_sentences(current)}
+    return [one for one in telling_sentences(text) if normalised(one) not in known]
