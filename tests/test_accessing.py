@@ -306,6 +306,27 @@ def test_a_label_reaches_copies_that_have_ended(memory):
         reader.history(before)
 
 
+def test_copies_follow_every_change_of_state_at_once(opened):
+    memory = opened()
+    one = memory.add("Ana lives in Rome.", space="A")[0]
+    memory.access.share(space="A", to="B")
+
+    def there():
+        return [cube.text for cube in memory.list(space="B")]
+
+    memory.lifecycle.archive(one)
+    memory.lifecycle.restore(one)
+    assert there() == ["Ana lives in Rome."]
+    then = memory.get(one).recorded_at
+    memory.correct(one, "Ana lives in Oslo.", source="x")
+    memory.trust.revoke("x", "it lies", space="A")
+    assert there() == ["Ana lives in Rome."]
+    memory.trust.accept("x", space="A")
+    assert there() == ["Ana lives in Oslo."]
+    memory.rollback(then, space="A")
+    assert there() == ["Ana lives in Rome."]
+
+
 def test_unsharing_erases_the_copies_but_those_that_another_share_shows(memory, image, tmp_path):
     [ana, bob] = memory.list(space="work")
     all_ = memory.access.share(space="work", to="team")

@@ -276,6 +276,69 @@ def test_what_was_made_of_it_goes_and_what_others_corrected_stays(opened):
     assert memory.verify().ok
 
 
+SAID = {"role": "user", "name": "Ana", "source": "forum"}
+
+
+def test_a_merge_with_a_revoked_source_is_undone(opened):
+    memory = opened()
+    ids = memory.add([{**SAID, "content": "I live in Rome."}, {**SAID, "content": "I'm living in Rome."}])
+    memory.consolidate(what=["merge"])
+    assert len(memory.list()) == 1
+    assert set(memory.trust.revoke("forum", "it lies").away) == set(ids)
+    assert memory.list() == []
+    assert memory.recall("Where does Ana live?") == []
+    assert set(memory.trust.accept("forum").away) == set(ids)
+    assert memory.verify().ok
+
+
+def test_a_frozen_merge_with_a_revoked_source_stays_and_is_named(opened):
+    memory = opened()
+    memory.add([{**SAID, "content": "I live in Rome."}, {**SAID, "content": "I'm living in Rome."}])
+    memory.consolidate(what=["merge"])
+    [product] = memory.list()
+    memory.lifecycle.freeze(product)
+    revoked = memory.trust.revoke("forum", "it lies")
+    assert (revoked.away, revoked.frozen) == ((), (product.id,))
+
+
+def test_a_rollback_does_not_believe_a_revoked_source(opened):
+    memory = opened()
+    page, corrected = memory.add([{"content": "Bob sells old clocks.", "source": f"{EVIL}/b"}, "Ana lives in Lisbon."])
+    memory.correct(corrected, "Ana lives in Perth.", source=f"{EVIL}/c")
+    then = datetime.now(UTC)
+    memory.trust.revoke(EVIL, "it lies")
+    done = memory.rollback(then)
+    assert done.skipped == dict.fromkeys((page, corrected), f"its source is revoked: {EVIL}")
+    assert [cube.text for cube in memory.list()] == ["Ana lives in Lisbon."]
+
+
+def test_accepting_a_source_keeps_what_was_corrected_since(opened):
+    memory = opened()
+    [first] = memory.add("Ana lives in Lisbon.")
+    memory.correct(first, "Ana lives in Perth.", source=EVIL)
+    memory.trust.revoke(EVIL, "it lies")
+    memory.correct(first, "Ana lives in Porto.")
+    assert memory.trust.accept(EVIL).undone == ()
+    assert memory.get(first).text == "Ana lives in Porto."
+
+
+def test_accepting_a_source_leaves_what_lies_below_another_revoked_one(opened):
+    memory = opened()
+    page, corrected = memory.add(
+        [{"content": "Bob sells old clocks.", "source": f"{EVIL}/a/1"}, "Ana lives in Lisbon."]
+    )
+    memory.correct(corrected, "Ana lives in Perth.", source=f"{EVIL}/a/2")
+    for source in (EVIL, f"{EVIL}/a"):
+        memory.trust.revoke(source, "it lies")
+    done = memory.trust.accept(EVIL)
+    assert (done.away, done.undone) == ((), ())
+    assert [cube.text for cube in memory.list()] == ["Ana lives in Lisbon."]
+    done = memory.trust.accept(f"{EVIL}/a")
+    assert (done.away, done.undone) == ((page,), (corrected,))
+    assert memory.get(corrected).text == "Ana lives in Perth."
+    assert memory.verify().ok
+
+
 def test_mistakes_about_sources_are_told(opened):
     memory = opened()
     memory.add("Ana lives in Lisbon.")

@@ -14,7 +14,7 @@ from remanence.errors import InputError, NotFoundError, TransitionError
 from remanence.governance.access import Gate, Operation
 from remanence.policies import Policy, Trigger, Trust
 from remanence.rooms import Rooms
-from remanence.sharing import govern
+from remanence.sharing import govern, sync
 from remanence.store.parts import Diff, Event, RolledBack, Transition
 from remanence.write.messages import lifetime, moment, policy_of, text
 
@@ -68,7 +68,7 @@ class Lifecycle:
         one = identity(cube_id)
         if self._get(one, space).state in {State.ACTIVE, State.FROZEN}:
             raise TransitionError(f"The memory {one} is not put away.", "There is nothing to undo.")
-        return self._change(one, State.ACTIVE, reason, space)
+        return self._change(one, State.ACTIVE, reason, space, renew=True)
 
     def govern(
         self, cube_id: str | MemCube, *, trust: Trust | str | None = None, sensitivity: str | None = None,
@@ -147,11 +147,14 @@ class Lifecycle:
         where, _ = self._gate.locate(Operation.LIFECYCLE, cube_id, optional_space(space))
         return self._store.versions(cube_id, where)[-1]
 
-    def _change(self, cube_id: str | MemCube, to: State, reason: str, space: str | None) -> MemCube:
+    def _change(
+        self, cube_id: str | MemCube, to: State, reason: str, space: str | None, *, renew: bool = False
+    ) -> MemCube:
         one = identity(cube_id)
         where, _ = self._gate.locate(Operation.LIFECYCLE, one, optional_space(space))
         why = text(reason, "The reason", _MOST_REASON)
-        [changed] = self._store.lifecycle.change([Transition(one, to, why, self._gate.name, where)])
+        [changed] = self._store.lifecycle.change([Transition(one, to, why, self._gate.name, where, renew)])
+        self._rooms.wrote(falls_due=bool(changed.policy.expires_at or changed.policy.half_life))
         return changed
 
 
@@ -178,7 +181,9 @@ def rollback(rooms: Rooms, gate: Gate, to: object, space: str) -> RolledBack:
     if back is None or posix(back) > posix(now):
         raise InputError(f"to is {to!r}.", "Give a time that is over.")
     rooms.has_space(space)
-    return rooms.store.timeline.rollback(space, back, now, gate.name)
+    done = rooms.store.timeline.rollback(space, back, now, gate.name)
+    rooms.wrote(falls_due=rooms.store.lifecycle.is_due_ever())
+    return done
 
 
 def care(rooms: Rooms) -> Cared:
@@ -197,6 +202,8 @@ def care(rooms: Rooms) -> Cared:
         if strength(half_life, priority, (now - used).total_seconds() / _DAY, times) < _FADED
     ]
     gone = _put_away(rooms, faded, State.ARCHIVED, "it faded: nobody used it")
+    if expired or gone:
+        sync(rooms.store)
     return Cared(tuple(expired), tuple(gone))
 
 

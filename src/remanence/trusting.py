@@ -68,7 +68,7 @@ class Trusting:
         self._gate.check(Operation.TRUST, space)
         if not self._rooms.has_space(space):
             raise UnknownSpaceError(f"Nothing was ever written to the space {space!r}.", "Check its spelling.")
-        return self._rooms.store.trusted.revoke(space, named, why, self._gate.name)
+        return self._wrote(self._rooms.store.trusted.revoke(space, named, why, self._gate.name))
 
     def accept(self, source: str, *, space: str = DEFAULT_SPACE) -> Revoked:
         """Believe a revoked source again: what was put away comes back, its corrections count again.
@@ -86,7 +86,7 @@ class Trusting:
             raise InputError(
                 f"The source {named!r} is not revoked in the space {space!r}.", "See: remanence trust sources"
             )
-        return self._rooms.store.trusted.accept(space, named, self._gate.name)
+        return self._wrote(self._rooms.store.trusted.accept(space, named, self._gate.name))
 
     def sources(self, *, space: str = DEFAULT_SPACE) -> list[RevokedSource]:
         """The sources that are believed no more, oldest first."""
@@ -111,8 +111,13 @@ class Trusting:
             )
         [moved] = self._rooms.store.lifecycle.change([Transition(one, to, why, self._gate.name, where)])
         if to is State.ACTIVE:
-            self._rooms.wrote()
+            self._rooms.wrote(falls_due=bool(moved.policy.expires_at or moved.policy.half_life))
         return moved
+
+    def _wrote(self, done: Revoked) -> Revoked:
+        """Let shares follow what came back or went, and care see to what falls due again."""
+        self._rooms.wrote(falls_due=self._rooms.store.lifecycle.is_due_ever())
+        return done
 
 
 def _source(source: object) -> str:

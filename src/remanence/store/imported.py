@@ -47,7 +47,7 @@ def _end(connection: sqlite3.Connection, place: tuple[int, int, int], there: Mem
     Nobody knows yet whether a later version of a closed one follows. For one that was made from others the journal says
     when it ended in any case, as after a correction of them. A state is taken over with an event of its own.
     """
-    if there is None and cube.version > 1:
+    if there is None and cube.version > 1 and not _is_back(connection, cube):
         retire_children(connection, cube)
     if cube.hidden or cube.state is State.FROZEN:
         if there is None or (there.superseded_at is None and there.state is not cube.state):  # what ended here stays so
@@ -60,6 +60,13 @@ def _end(connection: sqlite3.Connection, place: tuple[int, int, int], there: Mem
             retire(connection, place, cube)
     elif there is not None and there.superseded_at is None:
         rows.close(connection, place[2], cube.valid_to, cube.superseded_at)
+
+
+def _is_back(connection: sqlite3.Connection, cube: MemCube) -> bool:
+    """Whether a version brings back what was put away: the journal says of what was made from it when that ended."""
+    before = (cube.id, cube.version - 1, cube.text)
+    query = "SELECT 1 FROM cubes WHERE id = ? AND version = ? AND text = ? AND hidden = 1"
+    return connection.execute(query, before).fetchone() is not None
 
 
 def _settle(connection: sqlite3.Connection, place: tuple[int, int, int], cube: MemCube) -> None:

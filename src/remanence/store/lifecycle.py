@@ -246,9 +246,12 @@ def _bring_back(connection: sqlite3.Connection, last: Last, wish: Transition, no
 
 
 def say_again(connection: sqlite3.Connection, last: Last, what: Last, wish: Transition, now: datetime) -> MemCube:
-    """Write what an earlier version says as the next one, with its keys and what was read out of it. `last` is closed already."""
+    """Write what an earlier version says as the next one, with its keys and what was read out of it. `last` is closed already.
+
+    A time to live that is over stays so, unless the wish renews it: recall does not show what comes back, and care expires it.
+    """
     policy = last.cube.policy
-    if policy.expires_at is not None and policy.expires_at <= now:
+    if wish.renew and policy.expires_at is not None and policy.expires_at <= now:
         policy = replace(policy, expires_at=None)
     cube = replace(
         what.cube, version=last.cube.version + 1, recorded_at=now, superseded_at=None, state=State.ACTIVE, hidden=False,

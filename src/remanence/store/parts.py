@@ -21,6 +21,8 @@ class Transition(NamedTuple):
     reason: str
     by: str = "owner"
     space: str | None = None
+    renew: bool = False
+    """Whether a memory that comes back loses a time to live that is over."""
 
 
 class Event(NamedTuple):

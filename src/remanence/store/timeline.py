@@ -14,6 +14,7 @@ from remanence.store.connections import Connections
 from remanence.store.derived import retire_children
 from remanence.store.lifecycle import Last, last_of, move, say_again
 from remanence.store.parts import Diff, Revision, RolledBack, Transition
+from remanence.store.trusted import distrusted
 
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 
@@ -73,10 +74,12 @@ class _Back:
         last = last_of(self._connection, cube_id, None)
         if last.cube.state is State.FROZEN:
             self.skipped[cube_id] = "it is frozen"
-        elif last.cube.state is State.EXPIRED:
+        elif last.cube.state is State.EXPIRED or _is_over(last.cube, self._now):
             self.skipped[cube_id] = "its time was up"
         elif last.cube.provenance.derived_from:
             self.skipped[cube_id] = "it was made from others, and is made again"
+        elif (source := distrusted(self._connection, _row(self._connection, seq))) is not None:
+            self.skipped[cube_id] = f"its source is revoked: {source}"
         elif last.cube.hidden and last.seq == seq:
             move(self._connection, self._wish(cube_id, State.ACTIVE), self._now)
             self.restored.append(cube_id)
@@ -97,6 +100,11 @@ class _Back:
 
     def _wish(self, cube_id: str, to: State) -> Transition:
         return Transition(cube_id, to, self._reason, self._by)
+
+
+def _is_over(cube: MemCube, now: datetime) -> bool:
+    """Whether its time is up, though no care came by since."""
+    return cube.policy.expires_at is not None and posix(cube.policy.expires_at) <= posix(now)
 
 
 def _known(

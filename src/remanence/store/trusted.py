@@ -14,7 +14,7 @@ from remanence.cubes import State
 from remanence.policies import Clock
 from remanence.store import journal, rows
 from remanence.store.connections import Connections
-from remanence.store.lifecycle import Last, move, say_again
+from remanence.store.lifecycle import Last, last_of, move, record, say_again
 from remanence.store.parts import Transition
 
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
@@ -77,7 +77,10 @@ class Trusted:
             number, now = number_of(connection, space), self._clock()
             if number is None:
                 return Revoked(source, (), (), ())
-            away, undone, frozen = list[str](), list[str](), list[str]()
+            away, undone = list[str](), list[str]()
+            frozen = _unmerged(
+                connection, number, source, Transition("", State.ACTIVE, f"unmerged from {source}", by), now
+            )
             for last in _newest_of(connection, number, source):
                 earlier = _before_correction(connection, last, source)
                 if last.cube.state is State.FROZEN:
@@ -111,6 +114,11 @@ class Trusted:
                 return Revoked(source, (), (), ())
             away, undone = list[str](), list[str]()
             for cube_id in _with_reason(connection, number, f"{_REVOKED}{source}", recalled=True):
+                last = last_of(connection, cube_id, None)
+                if (other := distrusted(connection, last)) is not None:
+                    wish = Transition(cube_id, State.ARCHIVED, f"{_REVOKED}{other}", by)
+                    record(connection, last, wish, last.cube.superseded_at or now)  # it has been away since then
+                    continue
                 move(connection, Transition(cube_id, State.ACTIVE, f"accepted again: {source}", by), now)
                 away.append(cube_id)
             for cube_id in _with_reason(connection, number, f"{_UNDONE}{source}"):
@@ -121,6 +129,9 @@ class Trusted:
                     or versions[-1].cube.superseded_at is not None
                     or versions[-1].cube.state is State.FROZEN
                 ):
+                    continue
+                if (other := distrusted(connection, theirs)) is not None:
+                    record(connection, versions[-1], Transition(cube_id, State.ACTIVE, f"{_UNDONE}{other}", by), now)
                     continue
                 wish = Transition(cube_id, State.ARCHIVED, f"accepted again: {source}", by)
                 move(connection, wish, now)
@@ -278,10 +289,54 @@ def _newest_of(connection: sqlite3.Connection, space: int, source: str) -> list[
     return [one for one in map(_last_of, found) if not one.cube.provenance.derived_from]
 
 
+def _unmerged(connection: sqlite3.Connection, space: int, source: str, wish: Transition, now: datetime) -> list[str]:
+    """Undo the merges that memories of a source went into. Returns the products that are frozen, and stay."""
+    below = source.rstrip("/") + "/"
+    merged = connection.execute(
+        "SELECT c.id FROM cubes c WHERE c.space = ? AND (c.source = ? OR substr(c.source, 1, ?) = ?) AND c.state = 'merged' "
+        "AND c.version = (SELECT max(l.version) FROM cubes l WHERE l.id = c.id) ORDER BY c.seq",
+        (space, source, len(below), below),
+    ).fetchall()
+    frozen = [one for (cube_id,) in merged for one in _unmerge(connection, cube_id, wish, now)]
+    return list(dict.fromkeys(frozen))
+
+
+def _unmerge(connection: sqlite3.Connection, cube_id: str, wish: Transition, now: datetime) -> list[str]:
+    """Bring a merged memory back, after the product that it is in, where that was merged again."""
+    frozen: list[str] = []
+    for product, state in connection.execute(
+        "SELECT c.id, c.state FROM lineage l JOIN cubes c ON c.id = l.child WHERE l.parent = ? AND c.method LIKE 'merged/%' "
+        "AND c.version = (SELECT max(o.version) FROM cubes o WHERE o.id = c.id) GROUP BY c.id ORDER BY c.id",
+        (cube_id,),
+    ).fetchall():
+        if state == State.FROZEN.value:
+            frozen.append(product)
+        elif state == State.MERGED.value:
+            frozen += _unmerge(connection, product, wish, now)
+    if not frozen and last_of(connection, cube_id, None).cube.state is State.MERGED:  # not back with another one
+        move(connection, wish._replace(cube_id=cube_id), now)
+    return frozen
+
+
+def distrusted(connection: sqlite3.Connection, what: Last) -> str | None:
+    """The revoked source that a version comes from, or that its source lies below; None if there is none.
+
+    What somebody else made of a memory, and gave no source for, is theirs.
+    """
+    theirs = what.cube.provenance.source
+    for (source,) in connection.execute("SELECT source FROM sources WHERE space = ? ORDER BY source", (what.space,)):
+        if theirs != source and not theirs.startswith(source.rstrip("/") + "/"):
+            continue
+        by_others = what.cube.provenance.method in _BY_OTHERS and what.cube.version > 1
+        if not by_others or _before_correction(connection, what, source) is not None:
+            return source
+    return None
+
+
 def _before_correction(connection: sqlite3.Connection, last: Last, source: str) -> Last | None:
     """The version that a source corrected: the last one by somebody else. None if it wrote all of them."""
     below = source.rstrip("/") + "/"
-    for one in reversed(_versions(connection, last.cube.id)[:-1]):
+    for one in reversed(_versions(connection, last.cube.id)[: last.cube.version - 1]):
         theirs = one.cube.provenance.source
         if theirs != source and not theirs.startswith(below):
             return one
@@ -289,10 +344,11 @@ def _before_correction(connection: sqlite3.Connection, last: Last, source: str) 
 
 
 def _with_reason(connection: sqlite3.Connection, space: int, reason: str, *, recalled: bool = False) -> list[str]:
-    """Memories of a space whose last event has this reason; `recalled` leaves out those that were in quarantine before it."""
+    """Memories of a space whose last version's last event has this reason; `recalled` leaves out those that were in quarantine before it."""
     found = connection.execute(
         "SELECT e.id FROM events e JOIN cubes c ON c.seq = e.seq WHERE c.space = ? AND e.reason = ? "
-        "AND e.entry = (SELECT max(l.entry) FROM events l WHERE l.id = e.id) AND NOT (? AND e.was = ?) ORDER BY e.entry",
+        "AND e.entry = (SELECT max(l.entry) FROM events l WHERE l.id = e.id) AND NOT (? AND e.was = ?) "
+        "AND c.version = (SELECT max(l.version) FROM cubes l WHERE l.id = c.id) ORDER BY e.entry",
         (space, reason, recalled, State.GENERATED.value),
     ).fetchall()
     return [cube_id for (cube_id,) in found]
