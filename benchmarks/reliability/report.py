@@ -2,6 +2,7 @@
 
     python benchmarks/reliability/report.py                  docs/reliability.md from the results that are there
     python benchmarks/reliability/report.py --run            run every part first
+    python benchmarks/reliability/report.py --run --only faults --with '--every 5'    one part, with other options
     python benchmarks/reliability/report.py --run --quick    small runs; the page goes to the screen, the results nowhere
 
 A number of the page comes from `results/NAME.json` and from nowhere else. A part without a result is named as missing.
@@ -13,13 +14,14 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,9 +38,10 @@ def results() -> Path:
     return Path(os.environ.get(_RESULTS, HERE / "results"))
 
 
-def made(seconds: float) -> dict[str, Any]:
-    """With what, when, and how long a result was made."""
+def made(seconds: float, script: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """By which command, with what, when, and how long a result was made. script: its path below `benchmarks/`."""
     return {
+        "command": shlex.join(["python", f"benchmarks/{script}", *arguments]),
         "date": datetime.now(UTC).date().isoformat(), "remanence": tomllib.loads((HERE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "seconds": round(seconds),
     }  # fmt: skip
@@ -46,7 +49,8 @@ def made(seconds: float) -> dict[str, Any]:
 
 def keep(name: str, result: dict[str, Any], started: float) -> int:
     """Write one result beside the others, and print it. Returns the exit code: 1 where something was found."""
-    whole = {"made": made(time.monotonic() - started), "result": result}
+    [script] = [part.script for part in PARTS if part.name == name]
+    whole = {"made": made(time.monotonic() - started, script, sys.argv[1:]), "result": result}
     text = json.dumps(whole, indent=1, ensure_ascii=False)
     results().mkdir(exist_ok=True)
     (results() / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -256,13 +260,13 @@ PARTS = (
 # ── running, and the page ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def run(part: Part, *, quick: bool) -> int:
+def run(part: Part, arguments: Sequence[str]) -> int:
     """Run one part as a program of its own. Returns its exit code."""
     script, target = HERE.parent / part.script, results() / f"{part.name}.json"
     if not script.exists():
         print(f"{part.name}: {part.script} is not there", file=sys.stderr)
         return 1
-    command = [sys.executable, str(script), *(part.quick if quick else part.full)]
+    command = [sys.executable, str(script), *arguments]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
@@ -274,7 +278,10 @@ def run(part: Part, *, quick: bool) -> int:
         text = done.stdout if part.out == "-" else raw.read_text(encoding="utf-8") if raw.exists() else ""
         if part.out and text.strip():
             found = json.loads(text)
-            whole = found if "made" in found else {"made": made(time.monotonic() - started), "result": found}
+            whole = {
+                "made": made(time.monotonic() - started, part.script, arguments),
+                "result": found.get("result", found),
+            }
             target.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(
         f"{part.name}: {'nothing found' if done.returncode == 0 else f'exit code {done.returncode}'}", file=sys.stderr
@@ -308,7 +315,7 @@ def page() -> str:
         how, result = whole.get("made", {}), whole.get("result", whole)
         lines += part.page(result)
         with_what = f", Remanence {how['remanence']}, Python {how['python']}, SQLite {how['sqlite']}" if how else ""
-        command = " ".join(["python", f"benchmarks/{part.script}", *part.full])
+        command = how.get("command", " ".join(["python", f"benchmarks/{part.script}", *part.full]))
         lines.append(f"`{command}`{', ' + how['date'] if how else ''}{with_what}.")
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
@@ -320,15 +327,17 @@ def main() -> int:
         "--quick", action="store_true", help="with --run: small runs that leave docs/ and the results as they are"
     )
     parser.add_argument("--only", nargs="*", default=[part.name for part in PARTS], help="names of parts")
+    parser.add_argument("--with", dest="arguments", metavar="OPTIONS", help="options of the parts, such as '--every 5'")
     options = parser.parse_args()
     chosen = [part for part in PARTS if part.name in options.only]
     if not (options.run and options.quick):
-        codes = [run(part, quick=False) for part in chosen] if options.run else []
+        given = None if options.arguments is None else shlex.split(options.arguments)
+        codes = [run(part, part.full if given is None else given) for part in chosen] if options.run else []
         PAGE.write_text(page(), encoding="utf-8")
         return int(any(codes))
     with tempfile.TemporaryDirectory() as folder:
         os.environ[_RESULTS] = folder
-        codes = [run(part, quick=True) for part in chosen]
+        codes = [run(part, part.quick) for part in chosen]
         print(page())
     return int(any(codes))
 

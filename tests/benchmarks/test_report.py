@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -25,6 +26,20 @@ def test_numbers_come_from_the_results(report, capsys):
     for number in ("7,654", "4,321", "9,876", "3,456", "2,345", "1,234"):
         assert number in page
     assert "Found: nothing." in page
+
+
+def test_the_page_names_the_command_that_was_run(report, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["crash.py", "--trials", "7654"])
+    report.keep("crash", dict(CRASH), 0.0)
+    assert "`python benchmarks/reliability/crash.py --trials 7654`" in report.page()
+
+
+def test_a_part_that_prints_its_result_is_taken_in_with_its_command(report, tmp_path):
+    [part] = [part for part in report.PARTS if part.name == "tenants"]
+    assert report.run(part, ["--spaces", "2", "--calls", "20"]) == 0
+    kept = json.loads((tmp_path / "tenants.json").read_text(encoding="utf-8"))
+    assert kept["made"]["command"] == "python benchmarks/reliability/tenants.py --spaces 2 --calls 20"
+    assert kept["made"]["command"] in report.page()
 
 
 def test_what_was_found_is_named(report, capsys):

@@ -15,6 +15,8 @@ from pathlib import Path
 from remanence import Memory
 from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope
 from remanence.drafts import Draft
+from remanence.governance.admission import Change, Thresholds
+from remanence.governance.echoes import digests
 from remanence.reading import readings
 from remanence.settings import Settings
 from remanence.write.pipeline import keys_for
@@ -37,6 +39,7 @@ def make(path: str) -> None:
         memory.correct(first, "Ana keeps bees in the orchard.", time="2024-02-01T00:00:00+00:00")
         memory.forget(third)
         derive(memory)
+        doubt(memory)
         govern(memory, Path(folder))
 
 
@@ -66,6 +69,20 @@ def _make(memory: Memory, cube_id: str, text: str, parents: list[str]) -> None:
         provenance=Provenance(method="reader/1", derived_from=tuple(parents)),
     )  # fmt: skip
     memory._store.append([Draft(cube, keys_for([cube], memory._encoding.documents)[0], None)])
+
+
+def doubt(memory: Memory) -> None:
+    """In a space of its own: a source that was revoked, an answer that is known again, and a change that was tried."""
+    space = "doubted"
+    [bridge] = memory.add("The bridge by the mill is open again since Monday.", space=space, source="town")
+    memory.add("The bridge by the mill carries forty tons.", space=space, source="https://rumours.example/bridge")
+    memory.trust.revoke("https://rumours.example", "it makes things up", space=space)
+    said = "According to the town, whoever walks over the bridge has a shorter way to the market now."
+    memory._store.trusted.keep_echoes(space, digests(said, memory._store.secret()), datetime.now(UTC))
+    probes = [{"question": "Is the bridge open?", "gold": [bridge]}]
+    wished = Thresholds(max_latency_ratio=None)  # a time would make another verdict on another day
+    trial = memory.admission.propose(Change("policy", {"corroborate": "unknown"}), probes, wished, space=space)
+    assert trial.status == "passed", trial.reasons
 
 
 def govern(memory: Memory, folder: Path) -> None:
