@@ -153,6 +153,23 @@ def test_remote_models_are_named_without_keys(opened, host):
     assert [one.where for one in found] == [host]
 
 
+def test_a_dry_run_shows_nothing_of_spaces_of_others(memory):
+    [there] = memory.add(LONG, space="a")
+    memory.access.share(there, to="b")
+    memory.pair(space="b")
+    copies = [cube.id for cube in memory.list(space="b")]
+    memory.access.grant("boss", "owner", space="a")
+    plan = memory.acting_as("boss").forget(there, dry_run=True)
+    assert plan.ids == (there,)
+    assert plan.elsewhere == len(copies) > 0
+    assert not [one for one in copies if one in json.dumps(plan.to_json())]
+    memory.access.grant("boss", "owner", space="b")
+    assert set(memory.acting_as("boss").forget(there, dry_run=True).ids) == {there, *copies}
+    memory.access.grant("other", "owner", space="b")
+    plan = memory.acting_as("other").forget(copies[0], dry_run=True)
+    assert there not in json.dumps(plan.to_json())
+
+
 def test_what_is_frozen_refuses_the_whole(memory):
     ids = memory.add(["Ana lives in Lisbon.", "Ana likes tea."])
     memory._store.lifecycle.change([Transition(ids[1], State.FROZEN, "law")])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -101,6 +101,8 @@ class Plan:
     frozen: tuple[str, ...]
     """Ids of memories that refuse: the forget would be refused as a whole."""
     not_reached: tuple[Beyond, ...]
+    elsewhere: int = 0
+    """How many more memories would go, of spaces in which the caller may not forget: they were made of these."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -186,6 +188,22 @@ def build(store: SQLiteStore, selector: Selector, settings: Settings, *, close: 
         not_reached=beyond(store, survey, settings),
     )
     return plan, survey
+
+
+def seen_by(plan: Plan, store: SQLiteStore, allowed: Callable[[str], bool]) -> Plan:
+    """A plan for somebody who may see only some spaces: of the others it says how many memories of theirs would go."""
+    seen = tuple(one for one in plan.memories if allowed(one.space))
+
+    def known(ids: Sequence[str]) -> tuple[str, ...]:
+        places = ((one, store.grants.place(one)) for one in ids)
+        return tuple(one for one, place in places if place is not None and allowed(place.space))
+
+    return replace(
+        plan, memories=tuple(replace(one, made_of=known(one.made_of)) for one in seen),
+        elsewhere=len(plan.memories) - len(seen), same_source=known(plan.same_source),
+        sources_left=known(plan.sources_left), coming_back=known(plan.coming_back), rebuilt=known(plan.rebuilt),
+        frozen=known(plan.frozen),
+    )  # fmt: skip
 
 
 def _planned(target: Target) -> Planned:
