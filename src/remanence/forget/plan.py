@@ -185,7 +185,7 @@ def build(store: SQLiteStore, selector: Selector, settings: Settings, *, close: 
         coming_back=survey.coming_back,
         rebuilt=_rebuilt(store, survey, gone),
         frozen=survey.frozen,
-        not_reached=beyond(store, survey, settings),
+        not_reached=beyond(store, survey, settings, whole=selector.space if selector.kind == "space" else None),
     )
     return plan, survey
 
@@ -261,8 +261,8 @@ def _close(store: SQLiteStore, survey: Survey) -> tuple[Close, ...]:
 # ── out of reach ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyond, ...]:
-    """Copies that this store knows of, or must assume, and cannot erase."""
+def beyond(store: SQLiteStore, survey: Survey, settings: Settings, whole: str | None = None) -> tuple[Beyond, ...]:
+    """Copies that this store knows of, or must assume, and cannot erase. `whole` is the space that is forgotten as a whole."""
     found: list[Beyond] = []
     since = min((_first_entry(store, target) for target in survey.targets), default=0)
     spaces = sorted({target.space for target in survey.targets})
@@ -283,6 +283,7 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
                     "It may have been sent these texts. Ask its operator what is kept, and have it erased.",
                 )
             )
+    found += _in_settings(store, survey, whole)
     found += [
         Beyond("copies made by other means", "copied files, file-system snapshots, system backups", "Delete them where you know of any."),
         Beyond("memory of running programs", "this one's freed memory, and others that have the store open", "Restart them; their indexes follow at their next question."),
@@ -290,6 +291,24 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
         Beyond("what was shown or told", "prompts, screens, logs of other programs", "Ask those who keep them."),
     ]  # fmt: skip
     return tuple(found)
+
+
+def _in_settings(store: SQLiteStore, survey: Survey, whole: str | None) -> list[Beyond]:
+    """Grants, principals and shares that name the user of what goes, or the space that goes. Only how many: the plan may be shown."""
+    users = {cube.scope.user for target in survey.targets for cube in target.cubes if cube.scope.user}
+    grants = sum(one.principal in users or one.space == whole for one in store.grants.listed())
+    shares = sum(
+        (one.view or {}).get("user") in users or whole in {one.source, one.target}
+        for one in store.grants.shares.listed()
+    )
+    counts = (
+        (grants, "grants"),
+        (len(users.intersection(store.grants.principals())), "principals"),
+        (shares, "shares"),
+    )
+    where = ", ".join(f"{count} {what}" for count, what in counts if count)
+    do = "List them and end them: remanence access revoke, remanence access unshare. A principal's name stays."
+    return [Beyond("names in settings", where, do)] if where else []
 
 
 def _first_entry(store: SQLiteStore, target: Target) -> int:
