@@ -153,6 +153,38 @@ def test_remote_models_are_named_without_keys(opened, host):
     assert [one.where for one in found] == [host]
 
 
+def test_a_dry_run_shows_nothing_of_spaces_of_others(memory):
+    [there] = memory.add(LONG, space="a")
+    memory.access.share(there, to="b")
+    memory.pair(space="b")
+    copies = [cube.id for cube in memory.list(space="b")]
+    memory.access.grant("boss", "owner", space="a")
+    plan = memory.acting_as("boss").forget(there, dry_run=True)
+    assert plan.ids == (there,)
+    assert plan.elsewhere == len(copies) > 0
+    assert not [one for one in copies if one in json.dumps(plan.to_json())]
+    memory.access.grant("boss", "owner", space="b")
+    assert set(memory.acting_as("boss").forget(there, dry_run=True).ids) == {there, *copies}
+    memory.access.grant("other", "owner", space="b")
+    plan = memory.acting_as("other").forget(copies[0], dry_run=True)
+    assert there not in json.dumps(plan.to_json())
+
+
+def test_names_in_settings_are_said_not_to_be_reached(memory):
+    [there] = memory.add("Ana lives in Lisbon.", space="work", user="ana")
+    memory.access.grant("ana", "reader", space="work")
+    memory.access.grant("ben", "reader", space="work")
+    memory.access.share(space="work", user="ana", to="team")
+
+    def named(plan):
+        return [one.where for one in plan.not_reached if one.what == "names in settings"]
+
+    assert named(memory.forget(there, dry_run=True)) == ["1 grants, 1 principals, 1 shares"]
+    assert named(memory.forget(space="work", dry_run=True)) == ["2 grants, 1 principals, 1 shares"]
+    assert named(memory.forget(query="kiln", dry_run=True)) == []
+    assert [one.where for one in memory.forget(there).not_reached if "names" in one.what]
+
+
 def test_what_is_frozen_refuses_the_whole(memory):
     ids = memory.add(["Ana lives in Lisbon.", "Ana likes tea."])
     memory._store.lifecycle.change([Transition(ids[1], State.FROZEN, "law")])

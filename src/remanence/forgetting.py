@@ -46,7 +46,7 @@ def forget(
     made, survey = plan.build(_store(rooms), selector, rooms.settings, close=bool(dry_run))
     checked = erase.check_reason(reason, survey)
     if dry_run:
-        return made
+        return made if gate.principal is None else _seen(rooms, gate, made)
     refuse_frozen(survey)
     key = SigningKey.open(rooms.settings.signing_key)  # before anything is erased: without it there is no receipt
     order = Order(new_id(), made, gate.name, checked, tombstone)
@@ -64,6 +64,11 @@ def _check(rooms: Rooms, gate: Gate, selector: Selector) -> None:
     else:
         gate.check(Operation.FORGET, selector.space)
         rooms.has_space(selector.space or DEFAULT_SPACE)
+
+
+def _seen(rooms: Rooms, gate: Gate, made: Plan) -> Plan:
+    spaces = {space: gate.allows(Operation.FORGET, space) for space in rooms.store.spaces()}
+    return plan.seen_by(made, _store(rooms), lambda space: spaces.get(space, False))
 
 
 def _selector(

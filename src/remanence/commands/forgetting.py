@@ -103,6 +103,7 @@ def _lines(plan: Plan) -> list[str]:
         for one in plan.memories
         if not one.chosen
     ][:_SHOWN]
+    lines += [f"goes with it: {plan.elsewhere:,} of other spaces"] if plan.elsewhere else []
     lines += [f"{count:>7,}  {name}" for name, count in plan.counts.items()]
     lines += [f"close, and stays: {one.id}  {one.similarity:.2f}  {show.line(one.preview, 60)}" for one in plan.close]
     for words, ids in (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -101,6 +101,8 @@ class Plan:
     frozen: tuple[str, ...]
     """Ids of memories that refuse: the forget would be refused as a whole."""
     not_reached: tuple[Beyond, ...]
+    elsewhere: int = 0
+    """How many more memories would go, of spaces in which the caller may not forget: they were made of these."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -183,9 +185,25 @@ def build(store: SQLiteStore, selector: Selector, settings: Settings, *, close: 
         coming_back=survey.coming_back,
         rebuilt=_rebuilt(store, survey, gone),
         frozen=survey.frozen,
-        not_reached=beyond(store, survey, settings),
+        not_reached=beyond(store, survey, settings, whole=selector.space if selector.kind == "space" else None),
     )
     return plan, survey
+
+
+def seen_by(plan: Plan, store: SQLiteStore, allowed: Callable[[str], bool]) -> Plan:
+    """A plan for somebody who may see only some spaces: of the others it says how many memories of theirs would go."""
+    seen = tuple(one for one in plan.memories if allowed(one.space))
+
+    def known(ids: Sequence[str]) -> tuple[str, ...]:
+        places = ((one, store.grants.place(one)) for one in ids)
+        return tuple(one for one, place in places if place is not None and allowed(place.space))
+
+    return replace(
+        plan, memories=tuple(replace(one, made_of=known(one.made_of)) for one in seen),
+        elsewhere=len(plan.memories) - len(seen), same_source=known(plan.same_source),
+        sources_left=known(plan.sources_left), coming_back=known(plan.coming_back), rebuilt=known(plan.rebuilt),
+        frozen=known(plan.frozen),
+    )  # fmt: skip
 
 
 def _planned(target: Target) -> Planned:
@@ -243,8 +261,8 @@ def _close(store: SQLiteStore, survey: Survey) -> tuple[Close, ...]:
 # ── out of reach ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyond, ...]:
-    """Copies that this store knows of, or must assume, and cannot erase."""
+def beyond(store: SQLiteStore, survey: Survey, settings: Settings, whole: str | None = None) -> tuple[Beyond, ...]:
+    """Copies that this store knows of, or must assume, and cannot erase. `whole` is the space that is forgotten as a whole."""
     found: list[Beyond] = []
     since = min((_first_entry(store, target) for target in survey.targets), default=0)
     spaces = sorted({target.space for target in survey.targets})
@@ -265,6 +283,7 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
                     "It may have been sent these texts. Ask its operator what is kept, and have it erased.",
                 )
             )
+    found += _in_settings(store, survey, whole)
     found += [
         Beyond("copies made by other means", "copied files, file-system snapshots, system backups", "Delete them where you know of any."),
         Beyond("memory of running programs", "this one's freed memory, and others that have the store open", "Restart them; their indexes follow at their next question."),
@@ -272,6 +291,24 @@ def beyond(store: SQLiteStore, survey: Survey, settings: Settings) -> tuple[Beyo
         Beyond("what was shown or told", "prompts, screens, logs of other programs", "Ask those who keep them."),
     ]  # fmt: skip
     return tuple(found)
+
+
+def _in_settings(store: SQLiteStore, survey: Survey, whole: str | None) -> list[Beyond]:
+    """Grants, principals and shares that name the user of what goes, or the space that goes. Only how many: the plan may be shown."""
+    users = {cube.scope.user for target in survey.targets for cube in target.cubes if cube.scope.user}
+    grants = sum(one.principal in users or one.space == whole for one in store.grants.listed())
+    shares = sum(
+        (one.view or {}).get("user") in users or whole in {one.source, one.target}
+        for one in store.grants.shares.listed()
+    )
+    counts = (
+        (grants, "grants"),
+        (len(users.intersection(store.grants.principals())), "principals"),
+        (shares, "shares"),
+    )
+    where = ", ".join(f"{count} {what}" for count, what in counts if count)
+    do = "List them and end them: remanence access revoke, remanence access unshare. A principal's name stays."
+    return [Beyond("names in settings", where, do)] if where else []
 
 
 def _first_entry(store: SQLiteStore, target: Target) -> int:
