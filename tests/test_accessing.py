@@ -372,3 +372,47 @@ def test_two_who_follow_at_once_make_one_copy(memory):
         for thread in threads:
             thread.join()
         assert len(texts(memory, "team")) == 2, number
+
+
+# ── what was made from a memory ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def made(memory, space="a"):
+    """Everything of a space, also what is put away, by method."""
+    found = [*memory.list(space=space), *memory.lifecycle.in_state("merged", space=space)]
+    return {cube.id: cube for cube in found}
+
+
+def test_a_label_on_a_merge_reaches_what_it_speaks_for(opened):
+    memory = opened()
+    said = {"role": "user", "name": "Ana", "source": "diary"}
+    ids = memory.add([{**said, "content": "I live in Rome."}, {**said, "content": "I'm living in Rome."}], space="a")
+    memory.consolidate(space="a", what=["merge"])
+    [product] = memory.list(space="a")
+    memory.access.label(product, "health")
+    assert {cube.policy.sensitivity for cube in made(memory).values()} == {"health"}
+    memory.lifecycle.restore(ids[0])
+    memory.access.grant("rita", "reader", space="a")
+    assert memory.acting_as("rita").list(space="a") == []
+    assert memory.verify().ok
+
+
+def test_a_label_of_its_own_stays_with_what_was_made(opened):
+    memory = opened()
+    [one] = memory.add("Ana was born in Oslo.", space="a", user="u")
+    memory.pair(space="a")
+    [pair] = [cube for cube in memory.list(space="a") if cube.kind == "qa"]
+    memory.access.label(pair, "legal")
+    memory.access.label(one, "health")
+    memory.access.grant("rita", "reader", space="a", labels=["health"])
+    assert [cube.id for cube in memory.acting_as("rita").list(space="a")] == [one]
+
+
+def test_lower_trust_reaches_what_was_made(opened):
+    memory = opened()
+    [one] = memory.add("Ana was born in Oslo.", space="a", user="u")
+    memory.pair(space="a")
+    [pair] = [cube.id for cube in memory.list(space="a") if cube.kind == "qa"]
+    memory.lifecycle.govern(one, trust="web")
+    assert memory.get(pair).trust == "web"
+    assert memory.verify().ok

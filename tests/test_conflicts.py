@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from remanence import Memory
 from remanence.cubes import Extraction, Fact
 from remanence.errors import UnknownSpaceError
+from remanence.settings import Settings
 from remanence.write.extract import Extracted
 
 
@@ -118,3 +120,21 @@ def test_ten_thousand_repetitions_and_one_rival(opened):
     assert len(memory._store.derived.claims("default")) == 10_000
     (found,) = memory.conflicts()
     assert {found.first.value, found.second.value} == {"Lisbon", "Porto"}
+
+
+def test_what_is_over_contradicts_nothing_before_anybody_cared(tmp_path, clock):
+    with Memory(tmp_path / "m.rem", Settings(embedder="none", care_every=0), clock=clock) as memory:
+        memory.add("Ana was born in Lisbon.", source="diary")
+        memory.add({"content": "Ana was born in Porto.", "ttl": 3600}, source="letter")
+        assert len(memory.conflicts()) == 1
+        clock.turn(hours=2)
+        assert memory.conflicts() == []
+
+
+def test_what_is_over_stands_beside_nothing(tmp_path, clock):
+    with Memory(tmp_path / "m.rem", Settings(embedder="none", care_every=0), clock=clock) as memory:
+        ids = memory.add([{"content": "The code is 4711.", "ttl": 3600}, "Thank you, Ana."], session="s")
+        last = memory.get(ids[1])
+        assert [cube.id for cube in memory._store.beside(last)] == [ids[0]]
+        clock.turn(hours=2)
+        assert memory._store.beside(last) == []

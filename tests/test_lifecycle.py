@@ -437,10 +437,9 @@ def test_what_came_back_keeps_what_was_made_again_of_it(memory, clock, tmp_path)
     cube_id = memory.add("Ana was born in Oslo.")[0]
     memory.pair()
     [pair] = [cube.id for cube in memory.list() if cube.kind is Kind.QA]
-    for turn in ("archive", "restore"):
+    for one, turn in ((cube_id, "archive"), (pair, "restore"), (cube_id, "restore")):
         clock.turn(hours=1)
-        getattr(memory.lifecycle, turn)(cube_id)
-    memory.lifecycle.restore(pair)
+        getattr(memory.lifecycle, turn)(one)
     memory.export(tmp_path / "all.jsonl")
     with Memory(":memory:", PLAIN, clock=clock) as other:
         other.import_(tmp_path / "all.jsonl")

@@ -65,6 +65,17 @@ def test_release_and_reject(opened):
     assert memory.verify().ok
 
 
+def test_what_was_rejected_is_not_restored(opened):
+    memory = opened()
+    [held] = memory.add([ORDER])
+    with pytest.raises(TransitionError, match="is held"):
+        memory.lifecycle.restore(held)
+    memory.trust.reject(held)
+    with pytest.raises(TransitionError, match="rejected"):
+        memory.lifecycle.restore(held)
+    assert memory.list() == []
+
+
 def test_quarantine_can_be_switched_off(opened):
     memory = opened(quarantine="off")
     ids = memory.add([ORDER])

@@ -63,11 +63,20 @@ class Lifecycle:
     def restore(self, cube_id: str | MemCube, reason: str = "restored", *, space: str | None = None) -> MemCube:
         """Bring back what was archived, merged or expired, as a new version. A merge that it had gone into is undone.
 
-        A time to live that is over is dropped; give a new one with `govern`.
+        A time to live that is over is dropped; give a new one with `govern`. What was held and rejected does not come back this
+        way: TransitionError.
         """
         one = identity(cube_id)
-        if self._get(one, space).state in {State.ACTIVE, State.FROZEN}:
+        cube = self._get(one, space)
+        if cube.state in {State.ACTIVE, State.FROZEN}:
             raise TransitionError(f"The memory {one} is not put away.", "There is nothing to undo.")
+        if cube.state is State.GENERATED:
+            raise TransitionError(f"The memory {one} is held.", "Let it in: remanence trust release ID.")
+        events = self._store.lifecycle.events(one, cube.scope.space)
+        if cube.state is State.ARCHIVED and events and events[-1].was is State.GENERATED:
+            raise TransitionError(
+                f"The memory {one} was held, and rejected.", "Forget it, and add it again, to let it in."
+            )
         return self._change(one, State.ACTIVE, reason, space, renew=True)
 
     def govern(

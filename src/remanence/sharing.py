@@ -7,10 +7,11 @@ corrected or put away in the source ends in the target by lineage. Copies carry 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from remanence.consolidate.product import lowest
 from remanence.cubes import Kind, MemCube, State
 from remanence.drafts import Draft
 from remanence.errors import FrozenError, UnknownCubeError
@@ -58,7 +59,10 @@ def sync(store: Store) -> Synced:
 
 
 def govern(store: Store, cube: MemCube, policy: Policy) -> MemCube:
-    """Give a memory another policy. Its label and its access list go on to all that was made from it, copies in other spaces included.
+    """Give a memory another policy. What was made from it, copies in other spaces included, follows.
+
+    Its label, its access list and its trust go on to all that was made from it, in the same transaction. A label of its own that
+    something made from it was given stays with it. What a merge speaks for becomes no easier to see than the merge.
 
     Raises
     ------
@@ -70,34 +74,63 @@ def govern(store: Store, cube: MemCube, policy: Policy) -> MemCube:
     if cube.provenance.method == METHOD:
         raise shared_copy(cube.id)
     wanted = {cube.id: policy}
-    if (policy.sensitivity, policy.access) != (cube.policy.sensitivity, cube.policy.access):
-        wanted |= _following(store, cube, policy)
-    # When something is closed, what was made from it is closed first; when it is opened, last.
-    opens = policy.sensitivity is None and not policy.access
-    for one, own in wanted.items() if opens else reversed(wanted.items()):
-        store.lifecycle.govern(one, own)
+    if _told(policy) != _told(cube.policy):
+        wanted |= _behind(store, cube, policy)
+        wanted |= _following(store, wanted)
+    store.lifecycle.govern_all(wanted)  # together: nobody reads what was made of it in between
     sync(store)
     return store.get(cube.id)
 
 
-def _following(store: Store, cube: MemCube, policy: Policy) -> dict[str, Policy]:
-    """The policies of everything that was made from a memory, in any space, once the memory has this one."""
+def _told(policy: Policy) -> tuple[object, ...]:
+    """What of a policy goes on to what is made from its memory."""
+    return policy.sensitivity, policy.access, policy.trust
+
+
+def _behind(store: Store, product: MemCube, policy: Policy) -> dict[str, Policy]:
+    """The policies of the memories that a merged one speaks for: as strict as it is, so that undoing the merge shows nothing."""
+    if not product.provenance.method.startswith("merged/"):
+        return {}
+    parents = [there for one in product.provenance.derived_from if (there := _there(store, one)) is not None]
     found: dict[str, Policy] = {}
-    waiting = store.derived.children([cube.id])
+    for parent in parents:
+        if parent.state is not State.MERGED:
+            continue
+        same = (parent.policy.sensitivity, parent.policy.access) == (product.policy.sensitivity, product.policy.access)
+        sensitivity, access = joined([policy] if same else [parent.policy, policy])
+        found[parent.id] = replace(parent.policy, sensitivity=sensitivity, access=access)
+        found |= _behind(store, parent, found[parent.id])
+    return found
+
+
+def _following(store: Store, given: Mapping[str, Policy]) -> dict[str, Policy]:
+    """The policies of everything that was made from memories, in any space, once those have these ones."""
+    found: dict[str, Policy] = {}
+    waiting = store.derived.children([*given])
     for child in waiting:  # grows while it is walked
         one = _there(store, child)
-        if one is None or one.id == cube.id:
+        if one is None or one.id in given:
             continue
         parents = [there for parent in one.provenance.derived_from if (there := _there(store, parent)) is not None]
         if one.state is State.FROZEN:
-            raise FrozenError(f"The memory {one.id}, made from {cube.id}, is frozen.", "Unfreeze it first.")
-        known = {cube.id: policy, **found}
-        sensitivity, access = joined(known.get(parent.id, parent.policy) for parent in parents)
-        own = replace(one.policy, sensitivity=sensitivity, access=access)
+            raise FrozenError(f"The memory {one.id}, made from {min(given)}, is frozen.", "Unfreeze it first.")
+        known = {**given, **found}
+        own = _inherited(one, parents, [replace(one, policy=known.get(one.id, one.policy)) for one in parents])
         if found.get(one.id) != own:
             found[one.id] = own
             waiting += store.derived.children([child])
     return found
+
+
+def _inherited(cube: MemCube, before: Sequence[MemCube], after: Sequence[MemCube]) -> Policy:
+    """The policy of what was made from others, when theirs change; what it was given itself, beyond theirs, stays."""
+    policies = [one.policy for one in after]
+    if (cube.policy.sensitivity, cube.policy.access) != joined(one.policy for one in before):
+        policies.append(cube.policy)
+    sensitivity, access = joined(policies)
+    was, now = lowest(before or [cube]), lowest(after or [cube])
+    trust = cube.policy.trust if was is now else now if cube.trust is was else lowest([cube, *after])
+    return replace(cube.policy, sensitivity=sensitivity, access=access, trust=trust)
 
 
 def _there(store: Store, cube_id: str) -> MemCube | None:

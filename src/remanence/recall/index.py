@@ -276,7 +276,7 @@ def _thread(row: IndexRow) -> str | None:
     """What a turn's neighbours share: the session of a conversation. Passages of documents stand for themselves, and what was
     made from a turn stands in no session: nobody said it.
     """
-    stands_alone = row.session is None or row.role == "document" or row.derived
+    stands_alone = row.session is None or row.role == "document" or row.made
     return None if stands_alone else f"\0{row.user!r}\0{row.agent!r}\0{row.session}"
 
 

@@ -12,7 +12,7 @@ from remanence.cubes import Extraction, Fact, Kind, MemCube, posix
 from remanence.language.relations import is_known
 from remanence.language.slots import Stated, relation_key, subject_key
 from remanence.policies import Clearance, Trust, trust_of
-from remanence.store.cleared import cleared
+from remanence.store.cleared import IN_TIME, cleared
 
 if TYPE_CHECKING:
     from remanence.language.statements import Claim
@@ -72,10 +72,15 @@ def slot(subject: str, relation: str) -> int:
 
 
 def current(
-    connection: sqlite3.Connection, space: str, seqs: Sequence[int] | None, clearance: Clearance | None = None
+    connection: sqlite3.Connection,
+    space: str,
+    now: datetime,
+    seqs: Sequence[int] | None,
+    clearance: Clearance | None = None,
 ) -> list[Stated]:
-    """What current versions state; with `seqs`, everything in the slots that those versions, or what they were made from, fill."""
+    """What current versions state whose time is not up; with `seqs`, everything in the slots that those versions, or what they were made from, fill."""
     seen, values = cleared(clearance)
+    seen, values = seen + IN_TIME, (*values, now.isoformat())
     if seqs is None:
         query = f"SELECT {_COLUMNS} FROM {_CURRENT}{seen} ORDER BY l.seq"
         return [_stated(row) for row in connection.execute(query, (space, *values))]

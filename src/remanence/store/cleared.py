@@ -11,6 +11,9 @@ _CONDITION = (
     " AND ({0}.access = '[]' OR EXISTS (SELECT 1 FROM json_each({0}.access) a WHERE a.value = ?))"
 )
 
+IN_TIME = " AND (c.expires_at IS NULL OR c.expires_at > ?)"
+"""A condition on `cubes c`: its time is not up, though no care came by yet. Takes the time that it is, as text."""
+
 
 def cleared(clearance: Clearance | None, table: str = "c") -> tuple[str, tuple[str, ...]]:
     """A condition to add to a WHERE clause on rows of `cubes`, and its values: what `Clearance.admits` says, in SQL."""

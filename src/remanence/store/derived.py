@@ -12,7 +12,7 @@ from remanence.cubes import Extraction, MemCube, State
 from remanence.drafts import Draft, Keys
 from remanence.errors import StoreDamagedError
 from remanence.language.slots import Stated
-from remanence.policies import Clearance
+from remanence.policies import Clearance, Clock
 from remanence.store import claimed, journal, rows
 from remanence.store.connections import Connections
 from remanence.store.parts import Reading
@@ -30,8 +30,8 @@ _MANY = 500  # SQLite takes a bounded number of parameters per statement
 class Derived:
     """`protocol.DerivedStore` on the connections of one SQLite file."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections, self._clock = connections, clock
 
     def keep(self, readings: Sequence[Reading]) -> int:
         kept = 0
@@ -147,7 +147,7 @@ class Derived:
 
     def claims(self, space: str, seqs: Sequence[int] | None = None, clearance: Clearance | None = None) -> list[Stated]:
         with self._connections.read() as connection:
-            return claimed.current(connection, space, seqs, clearance)
+            return claimed.current(connection, space, self._clock(), seqs, clearance)
 
     def claims_beside(self, space: str, cube_ids: Sequence[str], clearance: Clearance | None = None) -> list[Stated]:
         with self._connections.read() as connection:
@@ -155,7 +155,8 @@ class Derived:
                 connection.execute("SELECT seq FROM cubes WHERE id = ? AND superseded_at IS NULL", (one,)).fetchone()
                 for one in cube_ids
             ]
-            return claimed.current(connection, space, [row[0] for row in rows_ if row], clearance)
+            seqs = [row[0] for row in rows_ if row]
+            return claimed.current(connection, space, self._clock(), seqs, clearance)
 
     def reply(self, space: str, key: bytes) -> str | None:
         with self._connections.read() as connection:

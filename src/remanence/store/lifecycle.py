@@ -61,19 +61,14 @@ class Lifecycle:
                 move(connection, Transition(parent, State.MERGED, reason, by), now, product.cube.id)
             return product.cube
 
+    def govern_all(self, policies: Mapping[str, Policy]) -> None:
+        with self._connections.write() as connection:
+            for cube_id, policy in policies.items():
+                _govern(connection, cube_id, policy, None)
+
     def govern(self, cube_id: str, policy: Policy, space: str | None = None) -> MemCube:
         with self._connections.write() as connection:
-            last = last_of(connection, cube_id, space)
-            if last.cube.state is State.FROZEN:
-                raise frozen(cube_id)
-            for seq, root, number, salt, *own in connection.execute(
-                f"SELECT c.seq, c.root, c.space, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version",
-                (cube_id,),
-            ).fetchall():
-                cube = replace(rows.cube_of(tuple(own)), policy=policy)
-                connection.execute(rows.SET_POLICY, (*rows.policy_columns(policy), seq))
-                journal.append(connection, "govern", (number, root, seq), cube, journal.commit_to_policy(cube, salt))
-            return replace(last.cube, policy=policy)
+            return _govern(connection, cube_id, policy, space)
 
     def events(self, cube_id: str, space: str | None = None) -> list[Event]:
         with self._connections.read() as connection:
@@ -206,6 +201,21 @@ def last_of(connection: sqlite3.Connection, cube_id: str, space: str | None) -> 
         raise rows.unknown(cube_id)
     seq, root, number, salt, *own = row
     return Last(seq, root, number, salt, rows.cube_of(tuple(own)))
+
+
+def _govern(connection: sqlite3.Connection, cube_id: str, policy: Policy, space: str | None) -> MemCube:
+    """Give all versions of a memory another policy."""
+    last = last_of(connection, cube_id, space)
+    if last.cube.state is State.FROZEN:
+        raise frozen(cube_id)
+    for seq, root, number, salt, *own in connection.execute(
+        f"SELECT c.seq, c.root, c.space, c.salt, {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? ORDER BY c.version",
+        (cube_id,),
+    ).fetchall():
+        cube = replace(rows.cube_of(tuple(own)), policy=policy)
+        connection.execute(rows.SET_POLICY, (*rows.policy_columns(policy), seq))
+        journal.append(connection, "govern", (number, root, seq), cube, journal.commit_to_policy(cube, salt))
+    return replace(last.cube, policy=policy)
 
 
 def _is_current(connection: sqlite3.Connection, cube_id: str, version: int) -> bool:

@@ -169,6 +169,10 @@ class LifecycleStore(Protocol):
         """Write a memory made of others, and put these away as MERGED, in one transaction; None if one of them changed meanwhile."""
         ...
 
+    def govern_all(self, policies: Mapping[str, Policy]) -> None:
+        """Give all versions of several memories another policy, all of them or none. Raises as `govern`."""
+        ...
+
     def govern(self, cube_id: str, policy: Policy, space: str | None = None) -> MemCube:
         """Give all versions of a memory another policy. Raises UnknownCubeError or FrozenError."""
         ...

@@ -47,6 +47,8 @@ class IndexRow(NamedTuple):
     mentions: bytes | None
     derived: bool
     """It was made out of other memories, and is a key to them."""
+    made: bool
+    """It was made out of other memories, also where it stands for itself, as merged ones and shared copies do."""
     read_mentions: bytes | None
     """What was read out of it, `Reading`: None where nothing was."""
     read_links: bytes | None

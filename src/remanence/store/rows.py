@@ -28,7 +28,7 @@ INDEX = (
     "c.seq, c.root, c.kind, c.user, c.agent, c.session, c.author, c.role, c.source, c.about, "
     "c.observed_at, c.valid_from, c.valid_to, "
     + KEYS
-    + ", c.derived_from <> '[]' AND c.method <> 'shared' AND c.method NOT LIKE 'merged/%', "
+    + ", c.derived_from <> '[]' AND c.method <> 'shared' AND c.method NOT LIKE 'merged/%', c.derived_from <> '[]', "
     "x.mentions, x.links, x.terms, x.vectors, c.recorded_at, c.superseded_at, c.given_to, c.hidden, c.sensitivity, c.access, c.expires_at"
 )
 """The columns of `IndexRow`, for `FROM cubes c` and `INDEXED`."""

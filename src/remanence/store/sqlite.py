@@ -17,7 +17,7 @@ from remanence.errors import ForgetIncompleteError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
-from remanence.store.cleared import cleared, withheld
+from remanence.store.cleared import IN_TIME, cleared, withheld
 from remanence.store.connections import Connections
 from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase
@@ -45,7 +45,7 @@ class SQLiteStore:
     def __init__(self, location: str | Path, settings: Settings, clock: Clock = utc_now) -> None:
         self._connections = Connections(str(location), settings)
         self.clock = clock
-        self.derived = Derived(self._connections)
+        self.derived = Derived(self._connections, clock)
         self.lifecycle = Lifecycle(self._connections, clock)
         self.grants = Grants(self._connections)
         self.tombstones = Tombstones(self._connections)
@@ -244,7 +244,9 @@ class SQLiteStore:
 
     def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
         with self._connections.read() as connection:
-            return rows.beside(connection, cube, *cleared(clearance))
+            seen, values = cleared(clearance)
+            now = self.clock().isoformat()
+            return rows.beside(connection, cube, seen + IN_TIME, (*values, now))
 
     def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         found: dict[int, MemCube] = {}
