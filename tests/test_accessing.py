@@ -106,7 +106,7 @@ def test_an_auditor_reads_the_log_of_his_space_and_no_other(memory):
     assert [(one.principal, one.operation) for one in eye.access.log(space="work", principal="p")] == [("p", "recall")]
     assert [one.principal for one in eye.access.grants()] == ["eye", "p"]
     for call in (
-        lambda: eye.access.log(),
+        eye.access.log,
         lambda: eye.access.log(space="home"),
         lambda: eye.access.grants(space="home"),
     ):
@@ -136,7 +136,7 @@ def test_an_access_that_cannot_be_logged_does_not_happen(tmp_path):
             other.execute("BEGIN IMMEDIATE")
             for call in (
                 lambda: reader.get(one), lambda: reader.recall("Ana?", space="work"), lambda: reader.list(space="work"),
-                lambda: reader.ask("Where does Ana live?", space="work"), lambda: reader.stats(),
+                lambda: reader.ask("Where does Ana live?", space="work"), reader.stats,
                 lambda: next(reader.ask_stream("Where does Ana live?", space="work")),
             ):  # fmt: skip
                 with pytest.raises(StoreBusyError):

@@ -118,3 +118,31 @@ def test_without_tombstones(run, ids):
     assert run("add", "Ana lives in Lisbon.")[0] == 0
     run("forget", ids[1], "--yes")
     assert run("add", "Ana likes green tea.")[0] == 2
+
+
+def test_one_file_cannot_be_receipt_and_page(run, said, ids, place):
+    code, answer = run("forget", ids[0], "--yes", "--receipt", "r.json", "--page", "./r.json")
+    assert (code, answer["error"]) == (2, "InputError")
+    assert run("get", ids[0])[0] == 0, "nothing was erased"
+    assert not (place / "r.json").exists()
+
+
+def test_what_was_forgotten_is_learned_again_on_purpose(run, ids):
+    text = run("get", ids[0])[1]["text"]
+    run("forget", ids[0], "--yes")
+    code, answer = run("add", text)
+    assert (code, answer["error"]) == (2, "ForgottenError")
+    assert "--relearn" in answer["next_step"]
+    assert run("add", text, "--relearn")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_file_that_is_no_receipt_is_told_in_words(run, place, text):
+    (place / "r.json").write_text(text, encoding="utf-8")
+    _, answer = run("receipts", "verify", "r.json")
+    assert answer["error"] == "ReceiptError"
+    assert "Error(" not in answer["what"]
+
+
+def test_a_list_of_receipts_takes_nothing_more(run, ids):
+    assert run("receipts", "list", "r.json")[1]["error"] == "InputError"

@@ -72,3 +72,21 @@ def test_care(run, said, cube):
     run("govern", cube, "--expires-at", "2020-01-01")
     assert run("care")[1] == {"expired": [cube], "faded": []}
     assert said("care") == (0, "0 expired, 0 faded\n", "")
+
+
+def test_a_memory_is_governed_from_the_beginning(run):
+    options = (
+        "--kind", "preference", "--trigger", "invoice", "--trigger", "bill", "--trust", "user", "--sensitivity", "money",
+        "--access", "bot", "--ttl", "60", "--priority", "2", "--half-life", "3", "--valid-from", "2024-01-01",
+        "--valid-to", "2099-01-01",
+    )  # fmt: skip
+    _, added = run("add", "Ask Rui first.", *options)
+    cube = run("get", added["ids"][0])[1]
+    policy = cube["policy"]
+    assert policy.pop("expires_at") > "2026"
+    assert policy == {
+        "trust": "user", "sensitivity": "money", "access": ["bot"], "priority": 2, "half_life": 3,
+        "trigger": {"words": ["invoice", "bill"]},
+    }  # fmt: skip
+    assert (cube["kind"], cube["valid_from"][:10], cube["valid_to"][:10]) == ("preference", "2024-01-01", "2099-01-01")
+    assert [one["text"] for one in run("ask", "Shall I pay the bill?")[1]["standing"]] == ["Ask Rui first."]

@@ -93,8 +93,24 @@ def test_it_corrects(shown):
 
 def test_it_forgets(shown):
     part = shown.partition("\nForget ")[2].partition("\nCost ")[0]
-    assert [int(count) for count in re.findall(r"occurs (\d+)×", part)] == [1, 0]
+    before, after = (int(count) for count in re.findall(r"occurs (\d+)×", part))
+    assert before
+    assert not after
     assert "4471" not in part.partition("  after ")[2]
+    passed = re.search(r"(\d+) of (\d+) tests passed", part)
+    assert passed
+    assert passed[1] == passed[2]
+    assert "grade E, signed: it" in part
+
+
+def test_it_governs(shown):
+    part = shown.partition("\nGovern ")[2].partition("\nCorrect ")[0]
+    owner, _, guest = part.partition("a guest finds")
+    assert "4471" in owner
+    assert "4471" not in guest
+    assert "[1 withheld]" in guest
+    assert "held               instruction" in part
+    assert "signed, unbroken" in part
 
 
 def test_it_counts_the_cost(shown):

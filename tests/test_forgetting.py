@@ -556,3 +556,14 @@ def test_nothing_of_the_probe_stays(memory):
     with memory._store.connections.read() as connection:
         assert connection.execute("SELECT count(*) FROM questions").fetchone() == (0,)
     assert Path(memory._store.location).exists()
+
+
+def test_a_share_of_one_memory_ends_with_it(memory):
+    [cube_id] = memory.add(["Zoe keeps a falcon."])
+    kept = memory.access.share(memory.list()[0], to="press")
+    memory.access.share(cube_id, to="press")
+    receipt = memory.forget(cube_id)
+    assert receipt.grade == "E"
+    assert [one.id for one in memory.access.shares()] == [kept.id]
+    assert memory.verify().ok
+    assert memory.receipts.verify(receipt).ok

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 FILE, FUNCTION = 400, 60
-FACADE = {"src/remanence/memory.py": 600}  # one documented call for each thing Memory does, and nothing else
+FACADE = {"src/remanence/memory.py": 660}  # one documented call for each thing Memory does, and nothing else
 ROOT = Path(__file__).parents[1]
 
 

@@ -91,6 +91,7 @@ class Worker:
     def __init__(self, memory: Memory, number: int, seed: int) -> None:
         self.memory, self.number, self.chance = memory, number, random.Random(1000 * seed + number)
         self.known: dict[str, list[Version]] = {space: [] for space in SPACES}
+        self.hot: dict[str, str] = {}
         self.count = 0
 
     def text(self) -> str:
@@ -116,6 +117,9 @@ class Worker:
             del known[: len(known) // 2]
 
     def _pick(self, space: str) -> str:
+        """Often the memory that all processes know of, so that they meet."""
+        if space in self.hot and self.chance.random() < 0.6:
+            return self.hot[space]
         return self.chance.choice(self.known[space]).id
 
     def _add(self, space: str) -> Any:
@@ -128,6 +132,8 @@ class Worker:
         number = time.monotonic_ns() // 2_000_000_000
         key, text = f"{space} {number}", f"The message {number} of all for {space}."
         ids = self.memory.add(text, space=space, idempotency_key=key)  # none, once the memory was forgotten
+        if ids:
+            self.hot[space] = ids[-1]
         return key, [Version(one, 1, text, space) for one in ids], (), False
 
     def _correct(self, space: str) -> Any:
@@ -162,7 +168,7 @@ class Worker:
             return None, (), (), True
 
     def _forget(self, space: str) -> Any:
-        some = sorted({self._pick(space) for _ in range(3)})
+        some = sorted({self.chance.choice(self.known[space]).id for _ in range(3)})
         try:
             return None, (), self.memory.forget(some, space=space).ids, False
         except UnknownCubeError:

@@ -355,12 +355,17 @@ def choose(chance: random.Random, expected: Expected, kinds: Mapping[str, int] =
         return {"op": kind, "id": chance.choice(some)}
     if kind == "nearly":
         seen = expected.cubes[chance.choice(some)]
-        return {"op": "add", "texts": [f"{seen.texts[-1]} Indeed."], "space": seen.space, "key": None}
+        return {
+            "op": "add",
+            "texts": [seen.texts[-1].replace("moved", "really moved", 1)],
+            "space": seen.space,
+            "key": None,
+        }
     if kind == "rollback":
         return {
             "op": kind,
             "to": chance.choice(expected.marks)[0],
-            "space": chance.choice(SPACES),
+            "space": expected.cubes[chance.choice(some)].space,
             "marks": expected.marks,
         }
     if kind == "govern":

@@ -191,7 +191,9 @@ class Access:
         mine = [] if known is None else self._owned(known)
         if known is None or not mine:
             self._gate.refused(Operation.SHARE)
-            raise UnknownCubeError(f"There is no share {share_id!r}.", "List them: memory.access.shares().")
+            raise UnknownCubeError(
+                f"There is no share {share_id!r}.", "List them: remanence access shares, or memory.access.shares()."
+            )
         self._gate.check(Operation.SHARE, mine[0])
         self._store.grants.shares.drop(share_id)
         return end(self._store, known)

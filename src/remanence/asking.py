@@ -15,11 +15,14 @@ from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
 from remanence.governance.access import Gate, Operation
+from remanence.governance.echoes import digests as own_words
 from remanence.governance.standing import followed, held
+from remanence.governance.trust import WIDER, Vouched, tiers, vouched
 from remanence.language.dates import has_time_expression
 from remanence.language.slots import disputed, resolve
 from remanence.pairing import Paired, imported, pair
 from remanence.policies import Clearance
+from remanence.questions import unrecorded
 from remanence.recall.current import outdated
 from remanence.rooms import Rooms
 from remanence.settings import Settings
@@ -96,8 +99,10 @@ def ask(
     if method in {"auto", "extractive"} and (known := _from_pairs(rooms, visit, question, where)) is not None:
         return visit.answered(known)
     hits = visit.recall(question, k=k, **_current(question, where))
-    found = answer(question, hits, **_options(rooms, visit, method, budget, where), standing=followed(hits.standing))
-    return visit.answered(_noted(rooms, visit, found, hits, where))
+    passed = _vouched(rooms, visit, question, hits, where)
+    options = _options(rooms, visit, method, budget, where)
+    found = answer(question, passed.hits, **options, standing=followed(hits.standing))
+    return visit.answered(_noted(rooms, visit, found, hits, where, passed))
 
 
 def ask_stream(
@@ -112,10 +117,11 @@ def ask_stream(
         yield whole
         return
     hits = visit.recall(question, k=k, **_current(question, where))
+    passed = _vouched(rooms, visit, question, hits, where)
     visit.told([*(hit.cube for hit in hits), *hits.standing])
     options = _options(rooms, visit, method, budget, where)
-    for piece in answer_stream(question, hits, **options, standing=followed(hits.standing)):
-        yield visit.answered(_noted(rooms, visit, piece, hits, where)) if isinstance(piece, Answer) else piece
+    for piece in answer_stream(question, passed.hits, **options, standing=followed(hits.standing)):
+        yield visit.answered(_noted(rooms, visit, piece, hits, where, passed)) if isinstance(piece, Answer) else piece
 
 
 def extractor_of(given: Extractor | str | Path | None, rooms: Rooms) -> Extractor:
@@ -167,7 +173,8 @@ def _from_pairs(rooms: Rooms, visit: _Visit, question: str, where: dict[str, Any
     rest = {name: value for name, value in where.items() if name not in {"kinds", "route"}}
 
     def find(asked: str) -> Hits:
-        return visit.recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
+        with unrecorded(rooms.quiet):
+            return visit.recall(asked, k=_PAIRS, kinds=[Kind.QA], route=Route.CHEAP, **_current(asked, rest))
 
     def source(cube: MemCube) -> MemCube | None:
         parents = cube.provenance.derived_from
@@ -177,27 +184,61 @@ def _from_pairs(rooms: Rooms, visit: _Visit, question: str, where: dict[str, Any
             return None
 
     found = by_pairs(question, find, source, rooms.encoding.compare)
-    if found is None or where.get("known_at") is not None:
+    # Pairs of low trust do not answer by themselves: reading asks who else says so.
+    if found is None or _is_low(rooms, visit, found):
+        return None
+    if where.get("known_at") is not None:
         return found
     who = scope(visit.space, where.get("user"), where.get("agent"), where.get("session"))
     instructions, notes = held(rooms.store, question, who, visit.clearance, None)
     return replace(found, standing=instructions, notes=(*found.notes, *notes))
 
 
-def _noted(rooms: Rooms, visit: _Visit, found: Answer, hits: Hits, where: dict[str, Any]) -> Answer:
-    """The answer with what recall had to say, and with what contradicts the memories that it cites."""
+def _is_low(rooms: Rooms, visit: _Visit, found: Answer) -> bool:
+    low = tiers(rooms.settings.corroborate)
+    cubes = (rooms.store.get(one.cube_id, visit.space, visit.clearance) for one in found.citations) if low else ()
+    return any(cube.trust in low for cube in cubes)
+
+
+def _vouched(rooms: Rooms, visit: _Visit, question: str, hits: Hits, where: dict[str, Any]) -> Vouched:
+    """The hits that may enter an answer: those of low trust as far as something independent says the same."""
+    low = tiers(rooms.settings.corroborate)
+    if all(hit.cube.trust not in low for hit in hits):
+        return Vouched(hits, (), {})
+    with unrecorded(rooms.quiet):
+        wider = visit.recall(question, k=WIDER, **_current(question, {**where, "explain": False}))
+    doubted = [hit.cube.id for hit in hits if hit.cube.trust in low]
+    stated = rooms.store.derived.claims_beside(visit.space, doubted, visit.clearance)
+    others = [hit.cube for hit in wider]
+    return vouched(question, hits, others, low, stated=stated, embed=rooms.encoding.compare)
+
+
+def _noted(rooms: Rooms, visit: _Visit, found: Answer, hits: Hits, where: dict[str, Any], passed: Vouched) -> Answer:
+    """The answer with what recall had to say, what was left out, and what contradicts the memories that it cites.
+
+    What a model wrote is remembered as such, so that it is not learned again.
+    """
+    notes = found.notes
+    if hits and not passed.hits:
+        notes = ("What was recalled is of low trust, and nothing independent supports it.",)
+    if not found.abstained and hits:
+        quoted = [hit.cube.text for hit in hits]
+        digests = own_words(found.text, rooms.store.secret(), quoted)
+        rooms.store.trusted.keep_echoes(visit.space, digests, rooms.store.clock())
+    used = tuple(replace(hit, cube=passed.whole.get(hit.cube.id, hit.cube)) for hit in found.used)
     data = tuple(
         f"Not followed, because it is not the user's own word: {one.id}."
         for one in hits.standing
         if one not in followed(hits.standing)
     )
-    notes = (*hits.notes, *found.notes, *data, *_disputed(rooms, visit, found, where))
-    return replace(found, notes=notes, standing=hits.standing)
+    notes = (*hits.notes, *passed.notes, *notes, *data, *_disputed(rooms, visit, found, where))
+    return replace(found, used=used, notes=notes, standing=hits.standing)
 
 
 def _beside(rooms: Rooms, clearance: Clearance | None, cube: MemCube) -> list[MemCube]:
-    """The turns around one, without those that state only what something newer replaced."""
-    found = rooms.store.beside(cube, clearance)
+    """The turns around one, without those of low trust and those that state only what something newer replaced."""
+    low = tiers(rooms.settings.corroborate)
+    found = [one for one in rooms.store.beside(cube, clearance) if one.trust not in low]
     stated = rooms.store.derived.claims_beside(cube.scope.space, [one.id for one in found], clearance)
     old = {pair.old.cube_id for pair in outdated(stated, {one.seq for one in stated}).values()}
     return [one for one in found if one.id not in old]

@@ -81,4 +81,4 @@ def _everywhere(parser: argparse.ArgumentParser, *, store: str, as_json: object,
         "--store", metavar="PATH", default=store, help="the memory's file; else REMANENCE_STORE, else memory.rem"
     )
     parser.add_argument("--json", action="store_true", default=as_json, help="answer with one JSON document")
-    parser.add_argument("--as", dest="principal", metavar="PRINCIPAL", default=principal, help="act as this principal")
+    parser.add_argument("--as", dest="acting_as", metavar="PRINCIPAL", default=principal, help="act as this principal")

@@ -7,9 +7,9 @@ from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from remanence.arguments import chosen, count, identity, kind_set, meta_filter, optional_space, place, scope
+from remanence.arguments import count, identity, optional_space, place, scope
 from remanence.consolidate.steps import WHAT
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Ids, Kind, MemCube, Page, Route
 from remanence.errors import InputError, NoModelError, NotAStoreError
@@ -158,9 +158,10 @@ class Memory:
     ) -> Ids:  # fmt: skip
         clearance = self._gate.check(operation, target.scope.space)
         embed, every = self._encoding.documents, self.settings.commit_every
+        guard = self._rooms.quarantine
         ids = write(
             self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
-            relearn=relearn, leave_out=leave_out,
+            relearn=relearn, leave_out=leave_out, guard=guard,
         )  # fmt: skip
         self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
         self._gate.told(operation, target.scope.space, ids)
@@ -168,11 +169,12 @@ class Memory:
 
     def correct(
         self, cube_id: str | MemCube, text: str, *, space: str | None = None, time: datetime | str | None = None,
-        relearn: bool = False,
+        relearn: bool = False, source: str | None = None,
     ) -> MemCube:  # fmt: skip
         """Replace what a memory says. The earlier version stays in `history`; recall finds the new one only.
 
-        `time` is from when the new text holds in the world; now, if it is not given.
+        `time` is from when the new text holds in the world; now, if it is not given. `source` says where the correction comes
+        from: revoking that source undoes it.
 
         Raises
         ------
@@ -192,7 +194,7 @@ class Memory:
                 return current
             refuse_forgotten(self._store, current.scope.space, checked, relearn=relearn)
             draft = rewritten(
-                current, checked, from_when, self._encoding.documents, self._store.clock()
+                current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
             if self._store.supersede(draft):
                 self._rooms.wrote()
@@ -277,6 +279,20 @@ class Memory:
         self._gate.told(Operation.LIST, where.space, [cube.id for cube in found])
         return found
 
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[True], tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Plan: ...  # fmt: skip
+
+    @overload
+    def forget(
+        self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
+        space: str | None = None, reason: str | None = None, dry_run: Literal[False] = False, tombstone: bool = True,
+        progress: Progress | None = None,
+    ) -> Receipt: ...  # fmt: skip
+
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
         space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
@@ -347,35 +363,11 @@ class Memory:
         )
         return hits
 
-    def _found(
-        self, clearance: Clearance | None, question: str, /, *, space: str = DEFAULT_SPACE, user: str | None = None,
-        agent: str | None = None, session: str | None = None, k: int = 10, kinds: Sequence[Kind | str] | None = None,
-        since: datetime | str | None = None, until: datetime | str | None = None, as_of: datetime | str | None = None,
-        known_at: datetime | str | None = None, now: datetime | str | None = None, meta: Mapping[str, Any] | None = None,
-        explain: bool = True, route: Route | str | None = None, current: bool = False,
-    ) -> Hits:  # fmt: skip
-        """See `recall`, for a caller whom the gate has let pass."""
-        from remanence.governance.standing import held
-        from remanence.recall.query import Query
+    def _found(self, clearance: Clearance | None, question: str, /, **where: Any) -> Hits:
+        """`recall` for a caller whom the gate has let pass."""
+        from remanence.recalling import recall
 
-        asked_as_of, knew = moment(as_of, "as_of"), moment(known_at, "known_at")
-        if current and knew is not None:
-            raise InputError("current goes with what the store knows now.", "Leave out current, or known_at.")
-        query = Query(
-            question=checked_text(question, "The question", self.settings.max_question), scope=scope(space, user, agent, session), k=count(k, "k", _MOST_HITS),
-            kinds=kind_set(kinds), since=moment(since, "since"), until=moment(until, "until"), as_of=asked_as_of, known_at=knew, today=self._store.clock(),
-            now=moment(now, "now") or asked_as_of or knew or self._store.clock(), meta=meta_filter(meta), explain=bool(explain),
-            route=chosen(route), current=bool(current), clearance=clearance,
-        )  # fmt: skip
-        if not self._rooms.has_space(space):
-            return Hits(notes=(f"Nothing is in the space {space!r} yet.",))
-        hits = self._recall(query, self._encoding.question)
-        hits.notes += self._encoding.notes()
-        if knew is None:  # what holds now says nothing of what the store knew once
-            hits.standing, note = held(self._store, query.question, query.scope, clearance, query.kinds)
-            hits.notes += note
-        self._rooms.used.update(hit.cube.id for hit in hits if hit.cube.policy.half_life is not None)
-        return hits
+        return recall(self._rooms, clearance, question, **where)
 
     def ask(
         self, question: str, *, method: Method = "auto", budget: int | None = None, k: int = 10, **where: Any

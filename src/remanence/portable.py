@@ -133,7 +133,7 @@ def _forgotten(store: Store, file: BinaryIO, path: Path, settings: Settings, *, 
         found |= more
     if found:
         _LOG.warning(
-            "%d memories of %s were left out: they, or what they were made of, were forgotten. To bring them back: relearn=True",
+            "%d memories of %s were left out: they, or what they were made of, were forgotten. To bring them back: relearn=True (--relearn)",
             len(found), path,
         )  # fmt: skip
     return found

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from remanence.arguments import optional_space
 from remanence.background import Background, Rounds
 from remanence.cubes import DEFAULT_SPACE
 from remanence.errors import NoModelError, UnknownSpaceError
+from remanence.governance.admitted import admitted_profile, admitted_settings
 from remanence.settings import Settings
 from remanence.store.protocol import Store
 
 if TYPE_CHECKING:
+    from remanence.cubes import Hit
     from remanence.encoding import Encoding
+    from remanence.governance.quarantine import Quarantine
     from remanence.models.language import LanguageModel
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.recall.query import Query
 
 
 class Upkeep(NamedTuple):
@@ -36,8 +40,10 @@ class Rooms:
     def __init__(
         self, store: Store, settings: Settings, profile: Profile | None, model: LanguageModel | None, upkeep: Upkeep
     ) -> None:
-        self.store, self.settings = store, settings
-        self._upkeep = upkeep
+        self.store, self.given_settings = store, settings
+        self.settings = admitted_settings(store, settings)
+        """As given, with what was admitted to the store; see `admission`."""
+        self.upkeep = upkeep
         self._closed = False
         self.used: Counter[str] = Counter()
         """How often memories were recalled and not written down yet; only of those that can fade."""
@@ -47,6 +53,8 @@ class Rooms:
         self.recall_: Recall | None = None
         """The indexes, None before the first question."""
         self._opening = threading.Lock()
+        self.quiet = threading.local()
+        """Whether this thread asks as a part of another question; see `questions.unrecorded`."""
         self._spaces: set[str] = set()  # seen to exist; a space never ceases to
         if settings.background != "off" and not (model or settings.model):
             raise NoModelError(
@@ -59,6 +67,22 @@ class Rooms:
         """Does what falls due."""
         if store.lifecycle.is_due_ever():
             self.care.begin()
+
+    @property
+    def has_own_profile(self) -> bool:
+        """Whether the caller gave a recall profile, which counts more than an admitted one."""
+        return self._profile is not None
+
+    @property
+    def given_model(self) -> LanguageModel | None:
+        """The language model that the caller gave."""
+        return self._given
+
+    def refresh(self) -> None:
+        """Take up what was admitted to the store since it was opened."""
+        settings = admitted_settings(self.store, self.given_settings)
+        with self._opening:
+            self.settings, self._encoding, self.recall_ = settings, None, None
 
     @property
     def encoding(self) -> Encoding:
@@ -77,9 +101,10 @@ class Rooms:
         with self._opening:
             if self.recall_ is None:
                 from remanence.recall.pipeline import Recall
-                from remanence.recall.profile import DEFAULT
+                from remanence.recall.profile import Profile
 
-                self.recall_ = Recall(self.store, self._profile or DEFAULT, model)
+                profile = self._profile or Profile(**admitted_profile(self.store))  # pyright: ignore[reportArgumentType]
+                self.recall_ = Recall(self.store, profile, model)
             return self.recall_
 
     @property
@@ -93,6 +118,22 @@ class Rooms:
                 model = self._given or open_language_model(self.settings)
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What is held or refused when something is written."""
+        from remanence.governance.quarantine import Quarantine
+
+        return Quarantine(self.store, self.settings)
+
+    def record(self, query: Query, hits: Sequence[Hit]) -> None:
+        """Write a question down, if the settings say so, and it is nobody's part."""
+        if self.settings.record_questions == "off" or getattr(self.quiet, "depth", 0):
+            return
+        from remanence.questions import filters_of
+
+        ids = [hit.cube.id for hit in hits]
+        self.store.trusted.record(query.scope.space, query.question, filters_of(query), ids, self.store.clock())
 
     def wrote(self, *, falls_due: bool = False) -> None:
         """Something is durable that nobody has read yet, and that shares may have to show; or something falls due from now on."""
@@ -121,7 +162,7 @@ class Rooms:
         self.care.stop()
         if self.used:
             self.note_uses()
-        self._upkeep.at_end(self)
+        self.upkeep.at_end(self)
         self.store.close()
 
     def _read_on(self, stop: Callable[[], bool]) -> bool:

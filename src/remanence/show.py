@@ -100,6 +100,7 @@ def answer(found: Answer, streamed: str = "") -> RenderableType:
         _under(Text.assemble((f"[{one.sentence + 1}] ", "dim"), f"“{line(one.quote)}”  ", (one.cube_id, "dim")))
         for one in found.citations
     ]
+    blocks += [Text.assemble(("standing: ", "bold"), line(one.text)) for one in found.standing]
     spent = f", {found.cost.prompt_tokens + found.cost.completion_tokens:,} tokens" if found.cost.calls else ""
     blocks.append(Text(f"{found.method}, confidence {found.confidence:.2f}{spent}", "dim"))
     return Group(*blocks, *(Text(f"note: {line(note)}", "yellow") for note in found.notes))

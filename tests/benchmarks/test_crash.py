@@ -86,8 +86,11 @@ def test_an_index_that_differs_from_a_fresh_one_is_noticed(operations, filled, t
     memory, _ = filled
     with memory._store._connections.write() as connection:
         connection.execute("UPDATE keys SET vector = zeroblob(length(vector))")
-    with pytest.raises(AssertionError, match="fresh"):
-        operations.compare_index(memory, random.Random(1), tmp_path)
+    with (
+        Memory(tmp_path / "m.rem", operations.SETTINGS) as again,  # an index that is loaded now
+        pytest.raises(AssertionError, match="fresh"),
+    ):
+        operations.compare_index(again, random.Random(1), tmp_path)
 
 
 def test_an_operation_that_was_cut_off_leaves_all_or_nothing(operations, filled):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
+
+from remanence import Memory
+from remanence.auditing import Audit
+from remanence.forgetting import Receipts
+from remanence.store.protocol import Checked
 
 
 @pytest.fixture
@@ -46,21 +52,22 @@ def test_some_damaged_copies(files):
     assert damage.flips == 40
 
 
-def test_damage_that_nobody_notices_is_a_finding(files, monkeypatch):
-    """With a `verify` that is content with everything the trials find damage."""
-    from remanence.store import verification
-    from remanence.store.protocol import Checked
-    from remanence.store.sqlite import SQLiteStore
-
-    assert verification.verify is not None
-    monkeypatch.setattr(SQLiteStore, "verify", lambda self: Checked({}, ()))
-    damage = files.damaged(max(files.FOLDER.glob("*.rem")), 150, seed=5)
-    assert any("unnoticed" in problem for problem in damage.problems)
+@pytest.mark.parametrize("blind", [False, True])
+def test_damage_of_a_text_is_noticed_and_is_a_finding_where_it_is_not(files, monkeypatch, blind):
+    """Once as it is, and once with a `verify` that is content with everything."""
+    image, damage = (files.FOLDER / "v3.rem").read_bytes(), files.Damage()
+    places = [(image.index(b"in the orchard") + at, 1) for at in range(8)]
+    if blind:
+        monkeypatch.setattr(Memory, "verify", lambda self: Checked({}, ()))
+        monkeypatch.setattr(Audit, "verify", lambda self: Checked({}, ()))
+        monkeypatch.setattr(Receipts, "list", lambda self: [])
+    files._batch(image, places, files.content(files.FOLDER / "v3.rem"), damage)
+    assert damage.flips == 8
+    assert len(damage.problems) == (8 if blind else 0)
+    assert damage.outcomes == {"unnoticed" if blind else "found by verify": 8}
 
 
 def test_a_process_that_dies_is_a_finding(files, monkeypatch):
-    import os
-
     monkeypatch.setattr(files, "tried", lambda *_: os._exit(3))
     damage = files.damaged(files.FOLDER / "v1.rem", 2, seed=5)
     assert len(damage.problems) == damage.flips == 2

@@ -120,6 +120,16 @@ def test_a_replay_gives_the_ids_of_the_first_time(store, draft):
         store.replayed(Replay("a", "key", b"other request"))
 
 
+def test_a_key_that_another_caller_used_first_brings_nothing_more(store, draft):
+    """He asked before the other was done; and the memory of the first was corrected at once, so that its mark is free again."""
+    replay = Replay("a", "key", b"request")
+    [first] = store.append([draft("one")], replay)
+    store.supersede(draft("another", cube_id=first, version=2, mark=None))
+    assert store.append([draft("one", cube_id="second")], replay) == [first]
+    assert store.append([draft("one", cube_id="third")], replay, [first]) == []
+    assert [cube.id for cube in store.page("a", 10, None, {})] == [first]
+
+
 def test_a_replay_is_stored_even_if_all_is_known(store, draft):
     [first] = store.append([draft("one")])
     store.append([first], Replay("a", "key", b"r"))
@@ -708,7 +718,7 @@ def test_verify_counts_what_it_looked_at(store, draft):
     checked = store.verify()
     assert checked.ok, checked.problems
     assert {name for name, looked_at in checked.checks.items() if not looked_at} == {
-        "readings", "lineage", "replies", "events",
+        "readings", "lineage", "replies", "events", "grants",
     }  # fmt: skip
 
 

@@ -242,7 +242,7 @@ def naive_slot(line, count, window):  # noqa: C901
         later = two.holds_from > one.holds_from + window or (
             one.source == two.source and two.holds_from > one.holds_from
         )
-        return later or (two.replaces and not one.replaces)
+        return two.rank >= one.rank and (later or (two.replaces and not one.replaces))
 
     def ends(one, two):
         if two.negated:
@@ -291,6 +291,7 @@ STATEMENTS = st.builds(
     source=st.sampled_from("abc"),
     negated=st.sampled_from([False, False, False, True]),
     replaces=st.sampled_from([False, False, True]),
+    rank=st.sampled_from([0, 0, 1, 2]),
 )
 ONE_SLOT = st.builds(
     Stated,
@@ -307,6 +308,7 @@ ONE_SLOT = st.builds(
     source=st.sampled_from("ab"),
     negated=st.sampled_from([False, False, True]),
     replaces=st.sampled_from([False, False, False, True]),
+    rank=st.sampled_from([0, 0, 1]),
 )
 MANY_STATEMENTS = st.lists(STATEMENTS, max_size=14)
 

@@ -157,8 +157,10 @@ def test_times_are_kept_so_that_texts_compare_as_they_do():
 
 
 def test_a_line_that_cannot_be_written_is_an_error(path, plain):
-    with closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0))) as store:
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreBusyError):
-                store.grants.record(AT, "p", "get", "a", [], 0, allowed=True)
+    with (
+        closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0))) as store,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError):
+            store.grants.record(AT, "p", "get", "a", [], 0, allowed=True)

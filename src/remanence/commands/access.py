@@ -12,15 +12,19 @@ from remanence import show
 from remanence.accessing import Access
 from remanence.commands.command import Answer, Args, Command, opened
 from remanence.errors import InputError
-from remanence.governance.access import Operation, Role
+from remanence.governance.access import Operation
 from remanence.store.grants import Granted, Log
 from remanence.store.shares import Shared
 
 _ACTIONS = ("grant", "revoke", "list", "log", "label", "restrict", "share", "unshare", "shares", "sync")
 
+_TAKES = {
+    "grant": "PRINCIPAL ROLE", "revoke": "PRINCIPAL", "label": "ID [LABEL]", "restrict": "ID [PRINCIPAL]…", "share": "[ID] --to SPACE",
+    "unshare": "SHARE",
+}  # fmt: skip
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "do": {"choices": _ACTIONS, "metavar": "ACTION", "help": ", ".join(_ACTIONS)},
-    "what": {"nargs": "*", "metavar": "WHAT", "help": "what the action takes, see below"},
+    "what": {"nargs": "*", "metavar": "WHAT", "help": "; ".join(f"{do}: {takes}" for do, takes in _TAKES.items())},
     "--label": {
         "metavar": "LABEL",
         "action": "append",
@@ -28,7 +32,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "a label that may be seen; may be repeated",
     },
     "--to": {"metavar": "SPACE", "help": "the space that a share is shown in"},
-    "--principal": {"metavar": "NAME", "help": "of the log and the list: this one only"},
+    "--principal": {"dest": "whose", "metavar": "NAME", "help": "of the log and the list: this one only"},
     "--operation": {"metavar": "NAME", "help": f"of the log: {', '.join(Operation)}"},
     "--cube": {"metavar": "ID", "help": "of the log: lines that returned or touched this memory"},
     "--refused": {"action": "store_true", "help": "of the log: only what was refused"},
@@ -62,13 +66,13 @@ def _revoke(door: Access, args: Args) -> Answer:
 
 
 def _list(door: Access, args: Args) -> Answer:
-    found = list(door.grants(space=args.space, principal=args.principal))
+    found = list(door.grants(space=args.space, principal=args.whose))
     return Answer({"grants": [one.to_json() for one in found]}, lambda: _grants(found))
 
 
 def _log(door: Access, args: Args) -> Answer:
     found = door.log(
-        since=args.since, until=args.until, principal=args.principal, operation=args.operation, cube=args.cube,
+        since=args.since, until=args.until, principal=args.whose, operation=args.operation, cube=args.cube,
         space=args.space, allowed=False if args.refused else None, limit=args.limit, after=args.after,
     )  # fmt: skip
     return Answer({"lines": [one.to_json() for one in found], "cursor": found.cursor}, lambda: _lines(found))
@@ -176,7 +180,7 @@ def _what(one: Shared) -> str:
 COMMANDS: dict[str, Command] = {
     "access": Command(
         access,
-        f"Say who may do what, read the access log, label and share. Roles: {', '.join(Role)}.",
+        "Say who may do what, read the access log, label and share.",
         "remanence access grant agent-7 reader --space work --label health\n  remanence access log --principal agent-7 --refused\n"
         "  remanence access label ID health\n  remanence access restrict ID agent-7 agent-8\n"
         "  remanence access share --space work --user ana --to team",

@@ -107,7 +107,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS: dict[str, Command] = {
     "audit": Command(
-        audit, "Sign the journal, verify it, export it for an auditor; verify exits with 1 on problems.",
+        audit, "Sign the journal, verify it, export it for an auditor.",
         "remanence audit verify --key audit-key.pub --anchor anchor.json", "action file? --key --anchor --since --until",
     ),
 }  # fmt: skip

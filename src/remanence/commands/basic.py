@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from remanence import cubes, show
-from remanence.commands.command import Answer, Args, meta_of, opened, said, scoped, text_of
+from remanence.commands.command import Answer, Args, meta_of, opened, said, scoped, text_of, trigger_of
 from remanence.cubes import DEFAULT_SPACE, Hit
 from remanence.errors import InputError, NoModelError, UnreadableFileError
 from remanence.settings import Settings
 
 _SET_A_MODEL = "Set REMANENCE_MODEL=http://host:port/v1#model"
-_SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one message
+_SINGLE = (
+    "role", "name", "time", "title", "meta", "kind", "valid_from", "valid_to", "trust", "sensitivity", "access", "ttl",
+    "priority", "half_life", "trigger",
+)  # fmt: skip
+"""Options that describe one message."""
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -27,18 +31,27 @@ _SINGLE = ("role", "name", "time", "title", "meta")  # options that describe one
 def add(args: Args) -> Answer:
     content = _messages(args)
     with opened(args, create=True) as memory, show.Bar("messages") as bar:
-        ids = memory.add(content, **scoped(args), source=args.source, idempotency_key=args.key, progress=bar)
-    return Answer({"ids": ids}, lambda: show.plain(*ids))
+        ids = memory.add(
+            content, **scoped(args), source=args.source, idempotency_key=args.key, relearn=args.relearn, progress=bar
+        )
+    held = {"held": ids.held} if ids.held else {}
+    return Answer({"ids": ids, **held}, lambda: show.plain(*ids, *_held(ids.held)))
+
+
+def _held(held: Mapping[str, str]) -> list[str]:
+    return [f"held: {cube_id}, {why}" for cube_id, why in held.items()]
 
 
 def _messages(args: Args) -> Any:
-    single = {name: value for name in _SINGLE if (value := getattr(args, name))}
+    single = {name: value for name in _SINGLE if (value := getattr(args, name)) not in (None, [])}
+    if "trigger" in single:
+        single["trigger"] = trigger_of(args.trigger)
     if args.jsonl is None:
         if args.text is None:
             raise InputError("There is no text to add.", "Pass a text, - for standard input, or --jsonl FILE.")
         return {"content": said(args.text), **single, "meta": meta_of(args.meta)}
     if args.text is not None or single:
-        names = ", ".join(f"--{name}" for name in single) or "A text"
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in single) or "A text"
         raise InputError(f"{names} cannot go with --jsonl.", "Put it into the messages of the file.")
     return list(_json_lines(args.jsonl))
 
@@ -57,10 +70,16 @@ def ingest(args: Args) -> Answer:
     with opened(args, create=True) as memory, show.Bar("messages") as bar:
         for path in args.paths:
             bar.begin(path)
-            ids = memory.ingest(path, **scoped(args), skip_unreadable=args.skip_unreadable, progress=bar)
-            found.append({"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids})
+            ids = memory.ingest(
+                path, **scoped(args), skip_unreadable=args.skip_unreadable, relearn=args.relearn, progress=bar
+            )
+            held = {"held": ids.held} if ids.held else {}
+            found.append(
+                {"path": path, "messages": len(ids), "new": ids.new, "skipped": ids.skipped, "ids": ids, **held}
+            )
     lines = [f"{one['path']}: {one['messages']:,} messages, {one['new']:,} of them new" for one in found]
     lines += [f"skipped: {what}" for one in found for what in one["skipped"]]
+    lines += [line for one in found for line in _held(one.get("held", {}))]
     return Answer({"paths": found}, lambda: show.plain(*lines))
 
 
@@ -147,7 +166,7 @@ def export(args: Args) -> Answer:
 
 def import_(args: Args) -> Answer:
     with opened(args, create=True) as memory, show.Bar("versions") as bar:
-        new = memory.import_(args.file, bar)
+        new = memory.import_(args.file, bar, relearn=args.relearn)
     return Answer({"file": args.file, "new": new}, lambda: show.plain(f"{args.file}: {new:,} new versions"))
 
 

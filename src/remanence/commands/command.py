@@ -45,7 +45,7 @@ def opened(args: Args, *, create: bool = False) -> Memory:
     if not (create or named or Path(location).exists()):
         raise NotAStoreError(f"There is no store at {location}.", 'Begin one: remanence add "…", or use --store.')
     memory = Memory(location)
-    return memory if args.principal is None else memory.acting_as(args.principal)
+    return memory if args.acting_as is None else memory.acting_as(args.acting_as)
 
 
 def scoped(args: Args) -> dict[str, Any]:
@@ -66,6 +66,11 @@ def meta_of(items: Sequence[str]) -> dict[str, Any]:
             parsed = value
         meta[key] = value if isinstance(parsed, list | dict) else parsed
     return meta
+
+
+def trigger_of(words: Sequence[str]) -> dict[str, Any]:
+    """What brings a standing instruction up: always, or any of these words."""
+    return {"always": True} if list(words) == ["always"] else {"words": list(words)}
 
 
 def said(argument: str) -> str:

@@ -66,7 +66,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS: dict[str, Command] = {
     "consolidate": Command(
-        consolidate, "Merge repetitions, draw timelines, write summaries and profiles; then nothing, until there is news.",
+        consolidate, "Merge repetitions, draw timelines, write summaries and profiles.",
         "remanence consolidate --what merge --dry-run", "--space --what --model --dry-run",
     ),
     "profile": Command(profile, "Show what holds of somebody now.", "remanence profile --user ana", "--user --about --space"),

@@ -26,6 +26,8 @@ def forget(args: Args) -> Answer:
     what = _selected(args)
     for path in filter(None, (args.receipt, args.page)):
         _check_new(place(path, "path"))
+    if args.receipt and args.page and place(args.receipt, "path").resolve() == place(args.page, "path").resolve():
+        raise InputError("--receipt and --page name the same file.", "Name two files.")
     with opened(args) as memory:
         if args.dry_run or not args.yes:
             plan = memory.forget(**what, reason=args.reason, dry_run=True)
@@ -35,7 +37,14 @@ def forget(args: Args) -> Answer:
             if not _confirmed(plan):
                 return Answer({"erased": []}, lambda: show.plain("Nothing was erased."), 1)
         try:
-            receipt = memory.forget(**what, reason=args.reason, tombstone=not args.no_tombstone)
+            with show.Bar("steps", resumes=False) as bar:
+                receipt = memory.forget(**what, reason=args.reason, tombstone=not args.no_tombstone, progress=bar)
+        except KeyboardInterrupt as error:
+            error.add_note("Stopped: it may be erased already, without a receipt.")
+            error.add_note(
+                "Run the same command again: what is still there is erased then. See: remanence receipts list"
+            )
+            raise
         except ForgetIncompleteError as error:
             if isinstance(error.receipt, Receipt):  # the proof of what failed is worth keeping too
                 _write(args, error.receipt)
@@ -135,6 +144,10 @@ def receipts(args: Args) -> Answer:
 
 
 def _list(args: Args) -> Answer:
+    if args.which is not None:
+        raise InputError(
+            f"receipts list takes nothing more, but {args.which!r} was given.", "See: remanence receipts --help"
+        )
     with opened(args) as memory:
         found = memory.receipts.list()
     lines = [
@@ -200,7 +213,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS: dict[str, Command] = {
     "forget": Command(
-        forget, "Erase memories for good, search the file for what may be left, and sign a receipt.",
+        forget, "Erase memories for good, search for what may be left, and sign a receipt.",
         "remanence forget --user ana --reason 'she asked' --receipt ana.json",
         "ids --query --source --user --all-of-space --space --dry-run --reason --no-tombstone --yes --receipt --page",
     ),

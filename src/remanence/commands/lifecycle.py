@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from remanence import show
-from remanence.commands.command import Answer, Args, Command, opened
+from remanence.commands.command import Answer, Args, Command, opened, trigger_of
 from remanence.cubes import DEFAULT_SPACE, MemCube, State
 from remanence.errors import InputError
-from remanence.policies import Trust
 from remanence.store.parts import Diff, Event, RolledBack
 
 _ACTIONS = ("freeze", "unfreeze", "archive", "restore", "expire")
@@ -38,8 +37,7 @@ def govern(args: Args) -> Answer:
     if args.access:
         given["access"] = args.access
     if args.trigger:
-        always = args.trigger == ["always"]
-        given["trigger"] = {"always": True} if always else {"words": args.trigger}
+        given["trigger"] = trigger_of(args.trigger)
     if not given and not args.clear:
         raise InputError("Nothing was said about how to govern it.", "See: remanence govern --help")
     with opened(args) as memory:
@@ -139,16 +137,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "action": {"choices": list(_ACTIONS), "help": "what to do with it"},
     "state": {"choices": [one.value for one in State if one is not State.FORGOTTEN], "help": "which"},
     "--reason": {"help": "why: kept with the memory, and erased with it"},
-    "--trust": {"choices": [one.value for one in Trust], "help": "how far it is to be believed"},
-    "--sensitivity": {"metavar": "LABEL", "help": "only callers with a right to this label see it"},
-    "--access": {"metavar": "PRINCIPAL", "action": "append", "default": [], "help": "who alone may see it; may be repeated"},
-    "--ttl": {"type": float, "metavar": "SECONDS", "help": "until it expires, from now"},
-    "--expires-at": {"metavar": "TIME", "help": "when it expires"},
-    "--priority": {"type": float, "metavar": "N", "help": "which of two stays where room is short (0)"},
-    "--half-life": {"type": float, "metavar": "DAYS", "help": "in which it fades by half when nobody uses it"},
-    "--trigger": {
-        "metavar": "WORDS", "action": "append", "default": [], "help": "words in a question that bring it up, or: always",
-    },
     "--clear": {"metavar": "FIELD", "action": "append", "default": [], "help": "reset this, such as ttl; may be repeated"},
     "first": {"metavar": "FROM", "help": "the earlier time"},
     "second": {"nargs": "?", "metavar": "TO", "help": "the later time (now)"},

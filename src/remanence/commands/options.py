@@ -7,6 +7,7 @@ from typing import Any
 from remanence.commands import basic
 from remanence.commands.command import Command
 from remanence.cubes import Kind, Route
+from remanence.policies import Trust
 
 _STDIN = "; - reads standard input"
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -56,6 +57,28 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "pairs?": {"nargs": "?", "metavar": "FILE", "help": "pairs to remember, .jsonl or .csv; else they are made"},
     "labelled": {"metavar": "FILE", "help": 'JSON Lines of {"question", "gold": [ids]}'},
+    "--trust": {"choices": [one.value for one in Trust], "help": "how far it is to be believed"},
+    "--sensitivity": {"metavar": "LABEL", "help": "only callers with a right to this label see it"},
+    "--access": {
+        "metavar": "PRINCIPAL",
+        "action": "append",
+        "default": [],
+        "help": "who alone may see it; may be repeated",
+    },
+    "--ttl": {"type": float, "metavar": "SECONDS", "help": "until it expires, from now"},
+    "--expires-at": {"metavar": "TIME", "help": "when it expires"},
+    "--priority": {"type": float, "metavar": "N", "help": "which of two stays where room is short (0)"},
+    "--half-life": {"type": float, "metavar": "DAYS", "help": "in which it fades by half when nobody uses it"},
+    "--trigger": {
+        "metavar": "WORDS",
+        "action": "append",
+        "default": [],
+        "help": "words in a question that bring it up, or: always",
+    },
+    "--valid-from": {"metavar": "TIME", "help": "since when it holds in the world"},
+    "--valid-to": {"metavar": "TIME", "help": "until when it holds in the world"},
+    "--kind?": {"metavar": "KIND", "help": "one of: " + ", ".join(Kind)},
+    "--relearn": {"action": "store_true", "help": "learn again what was forgotten"},
     "--no-explain": {"action": "store_true", "help": "leave out the reasons"},
     "--limit": {"type": int, "default": 20, "metavar": "N", "help": "how many (20)"},
     "--after": {"metavar": "CURSOR", "help": "go on from the page before"},
@@ -70,10 +93,11 @@ COMMANDS: dict[str, Command] = {
     "add": Command(
         basic.add, "Remember a text, or messages from a file.",
         'remanence add "The office moved to Lisbon." --name Ana --time 2024-05-08',
-        f"text? --jsonl --role --name --time --title --source --meta --key {_SCOPE}",
+        "text? --jsonl --role --name --time --title --source --meta --kind? --valid-from --valid-to --trust --sensitivity "
+        f"--access --ttl --priority --half-life --trigger --key --relearn {_SCOPE}",
     ),
     "ingest": Command(basic.ingest, "Remember files and folders.", "remanence ingest notes/ chat.jsonl",
-        f"paths --skip-unreadable {_SCOPE}"),
+        f"paths --skip-unreadable --relearn {_SCOPE}"),
     "recall": Command(
         basic.recall, "Find the memories that answer a question.", 'remanence recall "Where is the office?"',
         f"question -k --as-of --known-at --now --since --until --route --current --kind --meta --no-explain {_SCOPE}",
@@ -116,7 +140,7 @@ COMMANDS: dict[str, Command] = {
     "export": Command(
         basic.export, "Write every version as JSON Lines.", "remanence export all.jsonl --only work", "file --only --vectors"
     ),
-    "import": Command(basic.import_, "Read what export wrote.", "remanence --store new.rem import all.jsonl", "file"),
+    "import": Command(basic.import_, "Read what export wrote.", "remanence --store new.rem import all.jsonl", "file --relearn"),
     "models": Command(
         basic.models, "List the embedders that are here, or fetch one.", "remanence models fetch minilm", "action name?"
     ),

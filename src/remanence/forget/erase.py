@@ -312,9 +312,12 @@ def _incomplete(store: SQLiteStore, receipt: Receipt, evidence: _Evidence) -> Fo
         return ForgetIncompleteError(evidence.failure, f"The receipt is {receipt.id}.", receipt)
     left = sum(count or 0 for count in evidence.after.places.values())
     failed = [one.name for one in receipt.tests if one.verdict is Verdict.FAIL]
-    what = f"{left} of {len(evidence.sought.traces())} traces can still be read from {store.location}; failed: {', '.join(failed)}."
+    found = (
+        f"{left} of {len(evidence.sought.traces())} traces can still be read from {store.location}; " if left else ""
+    )
+    first = "Close other programs that use the file, then run" if left else "Run"
     return ForgetIncompleteError(
-        what,
-        f"See the receipt {receipt.id}. Close other programs that use the file, then run: remanence verify",
+        f"The erasure is done, but not shown: {found}failed: {', '.join(failed)}.",
+        f"See the receipt {receipt.id}. {first}: remanence verify",
         receipt,
     )

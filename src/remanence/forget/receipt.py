@@ -212,8 +212,10 @@ def parsed(text: str | bytes) -> Receipt:
             )
         found = _receipt(data)
         same = found.to_json() == data
+    except json.JSONDecodeError as error:
+        raise ReceiptError(f"This is not a receipt, for it is not JSON: {error}.", _ELSE) from error
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ReceiptError(f"This is not a receipt: {error!r}.", _ELSE) from error
+        raise ReceiptError("This is not a receipt: what a receipt holds is not there.", _ELSE) from error
     if not same:
         raise ReceiptError("This receipt has other fields than the format.", _ELSE)
     return found

@@ -48,7 +48,6 @@ _NOT_NAMES = STOP_WORDS | frozenset(
     inside outside above below beneath beyond behind beside appended attached enclosed included
     gone same different dear honestly seriously basically""".split()
 )
-_ADVERB = r"(?:now|currently|still|also|actually|really|originally|officially|finally|already|just|recently|usually|mainly|today|always|both)"
 _LEAD = re.compile(
     rf"""(?:(?:[-*•]|\d{{1,2}}[.)])\s+
     |(?i:hi|hey|hello|thanks|thank\ you|oh|yes|well),?\ {_WORD}[,!.]\s+

@@ -9,6 +9,8 @@ Time orders two statements where the later one
 - comes more than `window` seconds later; or
 - comes from the same source at a later time.
 
+It never orders them where the later one is of less trust (`Stated.rank`): what is less trusted may contradict, not replace or deny.
+
 Two values of a FIXED relation are never ordered: of two places of birth one is wrong, however late the other was named.
 """
 
@@ -67,6 +69,8 @@ class Stated:
     """The text marks that it takes the place of another value; see `statements.Claim`."""
     own: bool = False
     """Whoever states it speaks of themselves."""
+    rank: int = 0
+    """How far it is trusted, higher is more: no statement ends one of a higher rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +190,12 @@ def resolve(stated: Iterable[Stated], window: float = WINDOW) -> Slots:
     return Slots((key, _Timeline(key[1], groups[key], window).slot()) for key in sorted(groups))
 
 
-def order(one: Stated) -> tuple[float, bool, int, str, int, str, str, str, str, bool]:
+def order(one: Stated) -> tuple[float, bool, int, str, int, str, str, str, str, bool, int]:
     """Sorts statements by time; at one time those that replace come last, then the order of writing decides."""
     fact = one.fact
     return (
         one.holds_from, one.replaces, one.seq, one.cube_id, one.version, one.source, fact.subject, fact.relation, fact.value,
-        one.negated,
+        one.negated, one.rank,
     )  # fmt: skip
 
 
@@ -252,6 +256,8 @@ class _Timeline:
     def orders(self, earlier: int, later: int) -> bool:
         """Whether time orders two statements; see the head of this module."""
         first, second = self.stated[earlier], self.stated[later]
+        if second.rank < first.rank:
+            return False
         if second.replaces and not first.replaces:
             return True
         if second.holds_from > first.holds_from + self.window:
@@ -260,20 +266,19 @@ class _Timeline:
 
 
 class _Recent:
-    """The last statements of one value that could be left unordered with a later one: by `replaces`, of the last two sources."""
+    """The last statements of one value that could be left unordered with a later one: by rank and `replaces`, of the last two sources."""
 
     def __init__(self) -> None:
-        self._last: dict[
-            tuple[bool, bool], int
-        ] = {}  # by replaces, and by whether it is the last, or the last of another source
+        # By rank, by replaces, and by whether it is the last, or the last of another source.
+        self._last: dict[tuple[int, bool, bool], int] = {}
 
     def add(self, line: _Timeline, at: int) -> None:
         """Take in a later statement."""
         one = line.stated[at]
-        last = self._last.get((one.replaces, True))
+        last = self._last.get((one.rank, one.replaces, True))
         if last is not None and line.stated[last].source != one.source:
-            self._last[one.replaces, False] = last
-        self._last[one.replaces, True] = at
+            self._last[one.rank, one.replaces, False] = last
+        self._last[one.rank, one.replaces, True] = at
 
     def unordered(self, line: _Timeline, at: int, *, fixed: bool = False) -> int | None:
         """The last of them that time does not order with a later statement; the last of all if the relation is fixed."""
@@ -346,19 +351,27 @@ class _Enders:
         stated = [at for at, one in enumerate(line.stated) if not one.negated]
         if line.arity is Arity.OPEN:
             stated = [at for at in stated if line.stated[at].replaces]
-        self._others = _Later(line, stated if line.arity in {Arity.ONE, Arity.OPEN} else [])
+        self._others = _ranked(line, stated if line.arity in {Arity.ONE, Arity.OPEN} else [])
         denials: dict[Value, list[int]] = {}
         for at, one in enumerate(line.stated):
             if one.negated:
                 denials.setdefault(line.values[at], []).append(at)
-        self._denials = {value: _Later(line, places) for value, places in denials.items()}
+        self._denials = {value: _ranked(line, places) for value, places in denials.items()}
 
     def first(self, at: int) -> int | None:
         """Another value that took the place, or a denial, whichever came first."""
-        value = self._line.values[at]
+        value, rank = self._line.values[at], self._line.stated[at].rank
         denials = self._denials.get(value)
-        found = (self._others.first(at, value), denials.first(at, None) if denials else None)
+        found = (self._others[rank].first(at, value), denials[rank].first(at, None) if denials else None)
         return min((place for place in found if place is not None), default=None)
+
+
+def _ranked(line: _Timeline, places: Sequence[int]) -> dict[int, _Later]:
+    """For each rank the statements that can end one of it: those of its own and of higher ranks."""
+    return {
+        rank: _Later(line, [at for at in places if line.stated[at].rank >= rank])
+        for rank in {one.rank for one in line.stated}
+    }
 
 
 def _part(part: str) -> str:

@@ -90,7 +90,9 @@ def _slot(relation: str, stated: list[Stated], slot: Slot, found: Standing) -> N
             found.holding.add(one.seq)
         elif not one.negated:
             # Of several statements that one statement ended only the last is named.
-            by = next(pair.by for pair in enders[value(one)] if order(one) <= order(pair.old))
+            by = next(
+                pair.by for pair in enders[value(one)] if order(one) <= order(pair.old) and one.rank <= pair.by.rank
+            )
             if (
                 one.own and not by.own
             ):  # nobody's word replaces what somebody says of themselves, but their own later one

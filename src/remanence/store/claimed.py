@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from remanence.cubes import Extraction, Fact, Kind, MemCube, posix
 from remanence.language.relations import is_known
 from remanence.language.slots import Stated, relation_key, subject_key
-from remanence.policies import Clearance
+from remanence.policies import Clearance, Trust, trust_of
 from remanence.store.cleared import cleared
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 RULES = "rules"
 _MOST = 64  # claims of one cube: a message of ten thousand sentences must not fill every slot
 _RIVALS = 2000  # statements beside a few versions, the newest: a crowded slot must not slow a recall down
+_RANKS = {Trust.USER: 2, Trust.TOOL: 2, Trust.WEB: 1, Trust.MODEL: 1, Trust.UNKNOWN: 0}
+"""How far a statement is trusted: none ends one of a higher rank, see `language.slots`."""
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
-_COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing, coalesce(c.author, c.user, c.role)"
+_COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing, coalesce(c.author, c.user, c.role), c.trust, c.role"
 _CURRENT = "claims l JOIN cubes c ON c.seq = l.seq JOIN spaces s ON s.number = l.space WHERE s.name = ? AND c.superseded_at IS NULL"
 
 
@@ -92,9 +94,10 @@ def current(
 
 
 def _stated(row: tuple[object, ...]) -> Stated:
-    subject, relation, value, cube_id, version, seq, valid_from, source, negated, replacing, speaker = row
+    subject, relation, value, cube_id, version, seq, valid_from, source, negated, replacing, speaker, trust, role = row
+    tier = Trust(str(trust)) if trust else trust_of(str(role), str(source))
     return Stated(
         Fact(str(subject), str(relation), str(value)), str(cube_id), int(str(version)), int(str(seq)),
         posix(datetime.fromisoformat(str(valid_from))), str(source), bool(negated), bool(replacing),
-        own=subject_key(str(subject)) == subject_key(str(speaker)),
+        own=subject_key(str(subject)) == subject_key(str(speaker)), rank=_RANKS[tier],
     )  # fmt: skip

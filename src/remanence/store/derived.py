@@ -236,33 +236,6 @@ def _children(connection: sqlite3.Connection, cube_id: str) -> list[str]:
     return [child for (child,) in found]
 
 
-def drop_derived(connection: sqlite3.Connection, seq: int) -> list[bytes]:
-    """Delete what was read out of a version. Returns what must not be found in the file any more."""
-    claims = connection.execute("SELECT subject, relation, value FROM claims WHERE seq = ?", (seq,)).fetchall()
-    texts = [part for claim in claims for part in claim]
-    connection.execute("DELETE FROM claims WHERE seq = ?", (seq,))
-    row = connection.execute("SELECT content, vectors FROM extractions WHERE seq = ?", (seq,)).fetchone()
-    connection.execute("DELETE FROM extractions WHERE seq = ?", (seq,))
-    if row is not None:
-        content = content_of(row[0])
-        texts += [*content.entities, *content.statements, content.about or ""]
-        texts += [part for fact in content.facts for part in (fact.subject, fact.relation, fact.value)]
-    return [row[1] or b"" if row else b"", *(text.encode() for text in dict.fromkeys(texts))]
-
-
-def drop_links(connection: sqlite3.Connection, cube_id: str) -> list[bytes]:
-    """Delete the lineage of a forgotten memory and every cached answer that its text went into."""
-    connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
-    found = connection.execute(
-        "SELECT r.space, r.key, r.answer FROM replies r JOIN reply_sources q ON q.space = r.space AND q.key = r.key WHERE q.id = ?",
-        (cube_id,),
-    ).fetchall()
-    for space, key, _ in found:
-        connection.execute("DELETE FROM replies WHERE space = ? AND key = ?", (space, key))
-        connection.execute("DELETE FROM reply_sources WHERE space = ? AND key = ?", (space, key))
-    return [answer.encode() for _, _, answer in found]
-
-
 def _reading(row: tuple[object, ...]) -> Reading:
     seq, extractor, content, *keys = row
     return Reading(int(str(seq)), str(extractor), content_of(str(content)), *keys)  # pyright: ignore[reportArgumentType]
@@ -277,7 +250,9 @@ def content_of(text: str) -> Extraction:
     try:
         return Extraction.from_json(json.loads(text))
     except (KeyError, ValueError, TypeError) as error:
-        raise StoreDamagedError(f"A reading is malformed: {error!r}.", "Run: remanence extract --again") from error
+        raise StoreDamagedError(
+            f"A reading is malformed: {error!r}.", "Import the last sound export, or restore a backup."
+        ) from error
 
 
 def _now() -> str:

@@ -18,6 +18,7 @@ from remanence.store.lifecycle import bring_back_parents
 from remanence.store.parts import Transition
 from remanence.store.protocol import Erased
 from remanence.store.recorded import Questions, questions_about
+from remanence.store.shares import drop_shares_of
 
 FORGETTING = "forget"
 """Who acts, in the events of what comes back when something else is forgotten."""
@@ -334,7 +335,7 @@ def refuse_frozen(found: Survey) -> None:
     if found.frozen:
         raise FrozenError(
             f"Nothing was erased: frozen is {', '.join(found.frozen)}.",
-            "Unfreeze it first: memory.lifecycle.unfreeze(id).",
+            "Unfreeze it first: remanence state unfreeze ID, or memory.lifecycle.unfreeze(id).",
         )
 
 
@@ -348,8 +349,9 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
             bring_back_parents(connection, target.id, back, now)
     for cube_id in found.ids:
         connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
-        for table, column in (("events", "id"), ("usage", "id"), ("shares", "cube"), ("reply_sources", "id")):
+        for table, column in (("events", "id"), ("usage", "id"), ("reply_sources", "id")):
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (cube_id,))
+        drop_shares_of(connection, cube_id)
     for space, key in found.reply_keys:
         for table in ("replies", "reply_sources"):
             connection.execute(f"DELETE FROM {table} WHERE space = ? AND key = ?", (space, key))

@@ -158,8 +158,8 @@ class Grants:
                 (rows.cursor(after), *(value for _, value in asked), limit + 1),
             ).fetchall()
         lines = [
-            Access(row[0], datetime.fromisoformat(row[1]), *row[2:5], bool(row[5]), tuple(json.loads(row[6])), row[7])
-            for row in found[:limit]
+            Access(n, datetime.fromisoformat(at), who, op, space, bool(allowed), tuple(json.loads(cubes)), withheld)
+            for n, at, who, op, space, allowed, cubes, withheld in found[:limit]
         ]
         return Log(lines, str(lines[-1].n) if len(found) > limit else None)
 
@@ -179,7 +179,10 @@ def _read(connection: sqlite3.Connection, where: str, values: tuple[object, ...]
     found = connection.execute(
         f"SELECT space, principal, role, labels, at, by FROM grants {where} ORDER BY space, principal", values
     ).fetchall()
-    return [Granted(*row[:3], tuple(json.loads(row[3])), *row[4:]) for row in found]
+    return [
+        Granted(space, principal, role, tuple(json.loads(labels)), at, by)
+        for space, principal, role, labels, at, by in found
+    ]
 
 
 # ── what the journal says of grants and shares ───────────────────────────────────────────────────────────────────────

@@ -180,7 +180,10 @@ def hold(connection: sqlite3.Connection, place: tuple[int, int, int], cube: MemC
 
 def frozen(cube_id: str) -> FrozenError:
     """The error for a change of what is frozen."""
-    return FrozenError(f"The memory {cube_id} is frozen.", "Unfreeze it first: memory.lifecycle.unfreeze(id).")
+    return FrozenError(
+        f"The memory {cube_id} is frozen.",
+        "Unfreeze it first: remanence state unfreeze ID, or memory.lifecycle.unfreeze(id).",
+    )
 
 
 class Last(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
     from remanence.store.tombstones import Tombstones
+    from remanence.store.trusted import Trusted
 
 
 class IndexRow(NamedTuple):
@@ -126,6 +127,11 @@ class Store(Protocol):
         ...
 
     @property
+    def trusted(self) -> Trusted:
+        """Revoked sources, echoes of own answers, recorded questions, rollouts."""
+        ...
+
+    @property
     def lifecycle(self) -> LifecycleStore:
         """The states of the cubes, and how they are governed."""
         ...
@@ -161,7 +167,8 @@ class Store(Protocol):
 
         An item may be the id of a memory that is already there. A draft that was made of a version which is not current any
         more, corrected or forgotten meanwhile, is left out. Returns one id for each of the others, in order. `replay` stores
-        `earlier` plus these ids under an idempotency key.
+        `earlier` plus these ids under an idempotency key; where another caller stored it first, nothing is written and what
+        he stored comes back, without `earlier`.
         """
         ...
 

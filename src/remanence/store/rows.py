@@ -155,7 +155,10 @@ def shared(cube_id: str) -> InputError:
 def retired(cube_id: str, state: str) -> InputError:
     """The error for a correction of what is not current any more."""
     if state != State.ARCHIVED:
-        return InputError(f"The memory {cube_id} is {state}.", "Bring it back first: memory.lifecycle.restore(id).")
+        return InputError(
+            f"The memory {cube_id} is {state}.",
+            "Bring it back first: remanence state restore ID, or memory.lifecycle.restore(id).",
+        )
     return InputError(
         f"The memory {cube_id} was retired or put away: something that it was made from was corrected, or somebody did so.",
         "Restore it with memory.lifecycle.restore(id), or add a new memory instead.",

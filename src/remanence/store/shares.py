@@ -73,16 +73,17 @@ class Shares:
             row = connection.execute("SELECT source FROM shares WHERE id = ?", (share_id,)).fetchone()
             if row is None:
                 return False
-            connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
-            connection.execute("DELETE FROM notes WHERE name = ?", (_note(share_id),))
-            journal.note(connection, "unshare", _number(connection, row[0]), share_id, b"")
+            _drop(connection, share_id, row[0])
         return True
 
     def listed(self) -> list[Shared]:
         """All shares, in the order of their ids."""
         with self._connections.read() as connection:
             found = connection.execute(f"SELECT {COLUMNS} FROM shares ORDER BY id").fetchall()
-        return [Shared(*row[:4], None if row[4] is None else json.loads(row[4]), *row[5:]) for row in found]
+        return [
+            Shared(share, source, target, cube, None if filters is None else json.loads(filters), at, by)
+            for share, source, target, cube, filters, at, by in found
+        ]
 
     def changed(self, shared: Shared) -> tuple[int, list[str]]:
         """The journal's head, and the ids of what changed in the source since the share was last brought up to date."""
@@ -146,6 +147,18 @@ class Shares:
 def share_commitment(secret: bytes, row: tuple[object, ...]) -> bytes:
     """The journal's commitment to a row of the table, in the order of `COLUMNS`."""
     return hmac.digest(secret, f"share\0{json.dumps(row)}".encode(), "sha256")
+
+
+def drop_shares_of(connection: sqlite3.Connection, cube_id: str) -> None:
+    """Delete the shares of a memory that is forgotten, within the caller's transaction."""
+    for share_id, source in connection.execute("SELECT id, source FROM shares WHERE cube = ?", (cube_id,)).fetchall():
+        _drop(connection, share_id, source)
+
+
+def _drop(connection: sqlite3.Connection, share_id: str, source: str) -> None:
+    connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
+    connection.execute("DELETE FROM notes WHERE name = ?", (_note(share_id),))
+    journal.note(connection, "unshare", _number(connection, source), share_id, b"")
 
 
 def _note(share_id: str) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, IdempotencyConflictError, StoreError
+from remanence.errors import ForgetIncompleteError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -29,10 +27,12 @@ from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
+from remanence.store.repeated import keep_replay, known_marks, replayed
 from remanence.store.scrubbing import residue, scrub
 from remanence.store.shares import METHOD as SHARED
 from remanence.store.timeline import Timeline
 from remanence.store.tombstones import Tombstones
+from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
@@ -49,6 +49,7 @@ class SQLiteStore:
         self.lifecycle = Lifecycle(self._connections, clock)
         self.grants = Grants(self._connections)
         self.tombstones = Tombstones(self._connections)
+        self.trusted = Trusted(self._connections, clock)
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
         self._secret: bytes | None = None
@@ -90,12 +91,14 @@ class SQLiteStore:
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
         with self._connections.write() as connection:
+            if replay and (first := replayed(connection, replay)) is not None:  # another caller was first
+                return [one for one in first if one not in earlier]
             for draft in standing(connection, items):
                 if isinstance(draft, str):
                     ids.append(draft)
                     continue
                 space = self._space_for_writing(connection, draft.cube.scope.space)
-                known = self._known(connection, [draft.mark], space, clearance) if draft.mark else {}
+                known = known_marks(connection, [draft.mark], space, clearance) if draft.mark else {}
                 if draft.mark in known:
                     ids.append(known[draft.mark])
                     continue
@@ -105,20 +108,17 @@ class SQLiteStore:
                 ids.append(draft.cube.id)
             if replay:
                 space = self._space_for_writing(connection, replay.space)
-                earlier_ids = _replayed(connection, replay)  # another caller may have been first
-                if earlier_ids is None:
-                    values = (space, _key(replay), replay.request, json.dumps([*earlier, *ids]), _now())
-                    connection.execute("INSERT INTO replays VALUES (?, ?, ?, ?, ?)", values)
+                keep_replay(connection, space, replay, [*earlier, *ids], self.clock())
         return ids
 
     def replayed(self, replay: Replay) -> list[str] | None:
         with self._connections.read() as connection:
-            return _replayed(connection, replay)
+            return replayed(connection, replay)
 
     def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
         with self._connections.read() as connection:
             number = _space_number(connection, space)
-            return {} if number is None else self._known(connection, marks, number, clearance)
+            return {} if number is None else known_marks(connection, marks, number, clearance)
 
     def supersede(self, draft: Draft) -> bool:
         cube = draft.cube
@@ -179,24 +179,6 @@ class SQLiteStore:
             number = connection.execute("INSERT INTO spaces (name) VALUES (?)", (name,)).lastrowid
             assert number is not None
         return number
-
-    # What was said at a known time, or stands in a document, stays said after its correction. A text without a time that
-    # comes again after its correction is news.
-    @staticmethod
-    def _known(
-        connection: sqlite3.Connection, marks: Sequence[bytes | None], space: int, clearance: Clearance | None
-    ) -> dict[bytes, str]:
-        found: dict[bytes, str] = {}
-        seen, values = cleared(clearance)
-        for at in range(0, len(marks), _MANY):
-            some = marks[at : at + _MANY]
-            holes = ", ".join("?" * len(some))
-            found |= connection.execute(
-                f"SELECT mark, id FROM cubes c WHERE mark IN ({holes}) AND space = ?{seen} AND "
-                "(superseded_at IS NULL OR observed_at IS NOT NULL OR role = 'document') ORDER BY superseded_at IS NULL",
-                (*some, space, *values),
-            ).fetchall()
-        return found
 
     # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -394,28 +376,6 @@ def _quarantined(draft: Draft) -> Draft:
         return draft
     held = replace(draft.cube, state=State.GENERATED, hidden=True, superseded_at=draft.cube.recorded_at)
     return replace(draft, cube=held)
-
-
-def _replayed(connection: sqlite3.Connection, replay: Replay) -> list[str] | None:
-    row = connection.execute(
-        "SELECT r.request, r.ids FROM replays r JOIN spaces s ON s.number = r.space WHERE s.name = ? AND r.key = ?",
-        (replay.space, _key(replay)),
-    ).fetchone()
-    if row is None:
-        return None
-    if row[0] and row[0] != replay.request:  # blank once something of it was forgotten
-        raise IdempotencyConflictError(
-            f"The idempotency key {replay.key!r} was used before with other content.", "Use a new key for new content."
-        )
-    return json.loads(row[1])
-
-
-def _key(replay: Replay) -> bytes:
-    return hashlib.sha256(replay.key.encode()).digest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _head(connection: sqlite3.Connection) -> int:

@@ -19,6 +19,7 @@ from remanence.policies import Policy
 from remanence.store import claimed, rows, schema
 from remanence.store.connections import Connections
 from remanence.store.derived import content_of
+from remanence.store.grants import grants_problems
 from remanence.store.journal import (
     GENESIS,
     OPS,
@@ -44,7 +45,7 @@ def verify(connections: Connections) -> Checked:
         for name, check in (
             ("pages", _pages), ("tables", _tables), ("journal entries", _chain), ("commitments", _commitments),
             ("version chains", _versions), ("keys", _keys), ("claims", _claims), ("readings", _readings),
-            ("lineage", _lineage), ("replies", _replies), ("policies", _policies), ("events", _events),
+            ("lineage", _lineage), ("replies", _replies), ("policies", _policies), ("events", _events), ("grants", _grants),
         ):  # fmt: skip
             looked_at = 0
             try:
@@ -330,6 +331,12 @@ def _events(connection: sqlite3.Connection) -> Iterator[str]:
         "SELECT entry FROM events WHERE entry NOT IN (SELECT entry FROM journal WHERE op = 'state') OR seq NOT IN (SELECT seq FROM cubes)"
     ):
         yield f"the event {entry} is not in the journal, or about no memory that is here"
+
+
+def _grants(connection: sqlite3.Connection) -> Iterator[str]:
+    """Grants and shares stand as the journal says."""
+    [(secret,)] = connection.execute("SELECT value FROM notes WHERE name = 'secret'")
+    yield from grants_problems(connection, bytes.fromhex(secret))
 
 
 def _lineage(connection: sqlite3.Connection) -> Iterator[str]:

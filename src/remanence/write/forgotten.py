@@ -45,7 +45,7 @@ def sift(
         which = ", ".join(map(str, gone[:_SHOWN])) + (" …" if len(gone) > _SHOWN else "")
         raise ForgottenError(
             f"Message {which} of {len(marked)} was forgotten before; nothing was written.",
-            "Leave it out, or pass relearn=True to learn it again.",
+            "Leave it out, or pass relearn=True (--relearn) to learn it again.",
         )
     return Sifted(
         kept=[one for one, match in zip(marked, matches, strict=True) if match != "whole"],
@@ -62,4 +62,6 @@ def refuse_forgotten(store: Store, space: str, text: str, *, relearn: bool) -> N
     if match and relearn:
         store.tombstones.relearn(space, [text])
     elif match == "whole":
-        raise ForgottenError("This text was forgotten before.", "Leave it out, or pass relearn=True to learn it again.")
+        raise ForgottenError(
+            "This text was forgotten before.", "Leave it out, or pass relearn=True (--relearn) to learn it again."
+        )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from remanence.governance.quarantine import Quarantine
+
     Embed = Callable[[Sequence[str]], NDArray[np.float32] | None]
     """Unit vectors, shape (n, dimensions), or None where there is no embedder."""
 
@@ -43,13 +45,14 @@ class Target(NamedTuple):
 def write(
     store: Store, found: Sequence[Message], target: Target, embed: Embed, *,
     commit_every: int, key: str | None = None, progress: Progress | None = None, clearance: Clearance | None = None,
-    relearn: bool = False, leave_out: bool = False,
+    relearn: bool = False, leave_out: bool = False, guard: Quarantine | None = None,
 ) -> Ids:  # fmt: skip
     """Write messages in durable batches. Returns one id per message, in order, old ids for repetitions.
 
     A batch is one transaction. Whatever interrupts the call, the batches before stay; calling again with the same
     messages goes on after them, because they are recognised by their marks before anything is embedded. A memory that the
-    caller may not see is no repetition: else he could try out what it says.
+    caller may not see is no repetition: else he could try out what it says. What the `guard` suspects is written but held;
+    `Ids.held` says why.
 
     Raises
     ------
@@ -57,15 +60,21 @@ def write(
         The key came before with other messages.
     ForgottenError
         A message was forgotten before, and neither `relearn` nor `leave_out` says what to do with it.
+    SourceRevokedError
+        The guard takes nothing from a source any more.
 
     """
     cubes = [_cube(message, target, store.clock()) for message in found]
+    if guard:
+        guard.refuse(cubes)
     marks = Marks(store.secret()).of(cubes)
     replay = None
     if key:
         replay = Replay(target.scope.space, key, hashlib.blake2b(b"".join(marks), digest_size=16).digest())
         if (known := store.replayed(replay)) is not None:
-            return Ids(known)
+            again = Ids(known)
+            again.held |= store.trusted.held(known) if guard else {}
+            return again
     marked, held, skipped = sift(
         store, list(zip(cubes, marks, strict=True)), target.scope.space, relearn=relearn, leave_out=leave_out
     )
@@ -74,8 +83,8 @@ def write(
     for at in range(0, len(marked), commit_every):
         batch = marked[at : at + commit_every]
         last = at + commit_every >= len(marked)
-        written = _commit(store, batch, embed, replay if last else None, ids, clearance, held)
-        ids.held |= {one: held[one] for one in written if one in held}
+        written = _commit(store, batch, embed, replay if last else None, ids, clearance, held, guard)
+        ids.held |= store.trusted.held(written)
         ids.new += len(set(written) & {cube.id for cube, _ in batch})
         ids += written
         if progress:
@@ -83,12 +92,17 @@ def write(
     return ids
 
 
-def rewritten(cube: MemCube, text: str, holds_from: datetime | None, embed: Embed, now: datetime) -> Draft:
-    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on."""
+def rewritten(
+    cube: MemCube, text: str, holds_from: datetime | None, embed: Embed, now: datetime, source: str | None = None
+) -> Draft:
+    """The next version of a cube, with another text. It keeps when and by whom it was said; it holds from then, or from now, on.
+
+    `source` is where the correction comes from, if that is not where the memory came from.
+    """
     method = "merged/corrected" if cube.provenance.method.startswith("merged/") else "corrected"
     corrected = replace(
         cube, version=cube.version + 1, text=text, recorded_at=now, valid_from=holds_from or now, valid_to=None,
-        given_to=None, provenance=replace(cube.provenance, method=method),
+        given_to=None, provenance=replace(cube.provenance, method=method, source=source or cube.provenance.source),
     )  # fmt: skip
     return Draft(corrected, keys_for([corrected], embed)[0], None)
 
@@ -102,13 +116,16 @@ def keys_for(cubes: Sequence[MemCube], embed: Embed) -> list[Keys]:
 
 def _commit(
     store: Store, batch: Sequence[tuple[MemCube, bytes]], embed: Embed, replay: Replay | None, earlier: Sequence[str],
-    clearance: Clearance | None, held: Mapping[str, str],
+    clearance: Clearance | None, held: Mapping[str, str], guard: Quarantine | None,
 ) -> list[str]:  # fmt: skip
     """Write what the store does not know yet, in one transaction. Returns all ids of the batch, in order."""
     known = store.known([mark for _, mark in batch], batch[0][0].scope.space, clearance)
     new = [(cube, mark) for cube, mark in batch if mark not in known]
     keys = keys_for([cube for cube, _ in new], embed)
-    drafts = iter([Draft(cube, key, mark, held=held.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)])
+    reasons = {**(guard.reasons([cube for cube, _ in new]) if guard else {}), **held}
+    drafts = iter(
+        [Draft(cube, key, mark, held=reasons.get(cube.id)) for (cube, mark), key in zip(new, keys, strict=True)]
+    )
     return store.append([known.get(mark) or next(drafts) for _, mark in batch], replay, earlier, clearance)
 
 

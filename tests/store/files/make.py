@@ -41,7 +41,9 @@ def make(path: str) -> None:
 
 
 def _settings(folder: str) -> Settings:
-    return Settings(embedder="hashing", signing_key=Path(folder) / "signing.pem", access_log="all")
+    return Settings(
+        embedder="hashing", signing_key=Path(folder) / "signing.pem", access_log="all", record_questions="on"
+    )
 
 
 def derive(memory: Memory) -> None:
@@ -93,6 +95,7 @@ def govern(memory: Memory, folder: Path) -> None:
     memory.acting_as("nurse").recall("Who takes pills?", space=space)
     memory.access.share(fading, to="visitors", space=space)
     memory.recall("Who likes the blue glaze?", space=space)
+    memory.ask("Who likes the blue glaze?", space=space)
     memory.lifecycle.usage(fading)
     memory.forget(memory.add("This is said so that it can be forgotten.", space=space), reason="it was asked for")
     memory.backup(folder / "copy.rem")
