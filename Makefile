@@ -32,6 +32,8 @@ figures: $(VENV)/.dev               ## every number in docs/
 	$(BIN)/python benchmarks/hipporag_twin.py
 	$(BIN)/python benchmarks/answers.py --curve
 	$(BIN)/python benchmarks/observations.py
+	$(BIN)/python benchmarks/consolidation.py
+	$(BIN)/python benchmarks/poison.py --attacks 20 --base 800
 
 reliability: $(VENV)/.dev           ## what is done to break the store; QUICK=1 for small runs
 	$(BIN)/python benchmarks/reliability/report.py --run $(if $(QUICK),--quick)

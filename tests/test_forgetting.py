@@ -153,6 +153,15 @@ def test_remote_models_are_named_without_keys(opened, host):
     assert [one.where for one in found] == [host]
 
 
+def test_a_share_of_one_memory_ends_with_it(memory):
+    cube_id = memory.add(LONG)[0]
+    memory.access.share(cube_id, to="other")
+    assert memory.forget(cube_id).exact
+    assert (memory.access.shares(), memory.list(space="other")) == ([], [])
+    assert memory.verify().ok
+    assert memory.audit.verify().ok
+
+
 def test_what_is_frozen_refuses_the_whole(memory):
     ids = memory.add(["Ana lives in Lisbon.", "Ana likes tea."])
     memory._store.lifecycle.change([Transition(ids[1], State.FROZEN, "law")])

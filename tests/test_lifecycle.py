@@ -394,6 +394,17 @@ def test_a_memory_without_anything_due_has_no_thread(tmp_path):
 # ── export and import ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_an_old_export_does_not_open_what_was_frozen_then_and_ended_since(memory, tmp_path):
+    cube_id = memory.add("Ana drinks tea")[0]
+    memory.lifecycle.freeze(cube_id)
+    memory.export(tmp_path / "old.jsonl")
+    memory.lifecycle.unfreeze(cube_id)
+    memory.correct(cube_id, "Ana drinks coffee")
+    memory.import_(tmp_path / "old.jsonl")
+    assert [cube.state for cube in memory.history(cube_id)] == [State.ARCHIVED, State.ACTIVE]
+    assert sound(memory) == ()
+
+
 def test_states_and_policies_travel(memory, clock, tmp_path):
     ids = memory.add([f"tea {number}" for number in range(5)], sensitivity="diet", ttl=1e6)
     memory.lifecycle.archive(ids[0])

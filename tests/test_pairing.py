@@ -143,6 +143,26 @@ def test_what_is_told_answers_the_question_as_it_was_corrected(opened):
     assert pairs(memory) == {("Where did you buy the lamp?", "At the market in Porto")}
 
 
+def test_a_pair_of_two_turns_is_seen_by_those_who_may_see_both_and_goes_with_either(opened, image, tmp_path):
+    memory = opened()
+    asked_, told = memory.add(
+        [
+            {"content": "When did your zoster begin?", "name": "Ben", "session": "s", "sensitivity": "health"},
+            {"content": "It began in March 2019.", "name": "Ana", "session": "s", "access": ["rita", "carl"]},
+        ]
+    )
+    memory.pair()
+    [made] = [cube for cube in memory.list() if cube.kind is Kind.QA]
+    assert made.provenance.derived_from == (told, asked_)
+    assert (made.policy.sensitivity, made.policy.access) == ("health", ("carl", "rita"))
+    memory.access.grant("rita", "reader", space="default")
+    assert [cube.text for cube in memory.acting_as("rita").list()] == ["It began in March 2019."]
+    memory.forget(asked_)
+    assert pairs(memory) == set()
+    assert b"zoster" not in image(tmp_path / "m.rem")
+    assert memory.verify().ok
+
+
 def test_it_stops_when_told_and_goes_on_from_there(opened):
     memory = opened()
     people = [f"Ana{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(150)]

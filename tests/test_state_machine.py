@@ -18,6 +18,7 @@ from remanence import Memory
 from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope, State
 from remanence.drafts import Draft
 from remanence.errors import (
+    ForgottenError,
     FrozenError,
     IdempotencyConflictError,
     InputError,
@@ -107,6 +108,11 @@ class Model:
         return found
 
 
+def plain(text: str) -> bool:
+    """Whether anything is left of a text that tombstones tell apart: letters or digits."""
+    return any(character.isalnum() for character in text)
+
+
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -156,13 +162,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(text=texts, space=spaces, session=sessions, handle=handles)
     def add_one(self, text, space, session, handle):
-        self._written(self.memory(handle).add(text, space=space, session=session), [text], space, session)
+        ids = self.memory(handle).add(text, space=space, session=session, relearn=True)
+        self._written(ids, [text], space, session)
 
     @rule(found=st.lists(texts, max_size=4), again=st.booleans(), space=spaces, session=sessions, handle=handles)
     def add_some(self, found, again, space, session, handle):
         found = found * 2 if again else found
         messages = [{"content": text, "session": session} for text in found]
-        self._written(self.memory(handle).add(messages, space=space), found, space, session)
+        self._written(self.memory(handle).add(messages, space=space, relearn=True), found, space, session)
 
     @rule(
         found=st.lists(texts, min_size=1, max_size=2),
@@ -177,9 +184,9 @@ class Machine(RuleBasedStateMachine):
             found = earlier[0] or found
         if earlier and earlier[0] not in (None, found):
             with pytest.raises(IdempotencyConflictError):
-                self.memory(handle).add(found, space=space, idempotency_key=key)
+                self.memory(handle).add(found, space=space, idempotency_key=key, relearn=True)
             return
-        ids = self.memory(handle).add(found, space=space, idempotency_key=key)
+        ids = self.memory(handle).add(found, space=space, idempotency_key=key, relearn=True)
         if earlier:
             assert ids == earlier[1]
         else:
@@ -192,11 +199,11 @@ class Machine(RuleBasedStateMachine):
         found = self.model.versions[cube_id]
         if cube_id in self.model.retired and text != found[-1]:
             with pytest.raises(InputError, match=r"retired|expired"):
-                self.memory(handle).correct(cube_id, text)
+                self.memory(handle).correct(cube_id, text, relearn=True)
             return
         if found[0] == ANCHOR:
             text = ANCHOR
-        cube = self.memory(handle).correct(cube_id, text)
+        cube = self.memory(handle).correct(cube_id, text, relearn=True)
         if text != found[-1]:
             found.append(text)
             # Said without a time: the same words again are news now.
@@ -207,7 +214,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(has_more_than_anchors)
     @rule(data=st.data(), count=st.integers(1, 3), handle=handles)
     def forget(self, data, count, handle):
-        ids = list(dict.fromkeys(self.pick(data, anchors=False) for _ in range(count)))
+        self.forget_these(list(dict.fromkeys(self.pick(data, anchors=False) for _ in range(count))), handle)
+
+    def forget_these(self, ids, handle):
         made = self.model.descendants(ids)
         erasure = self.memory(handle).forget(ids)
         assert erasure.ids[: len(ids)] == tuple(ids)
@@ -261,6 +270,16 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(FrozenError):
                 attempt(cube_id)
         other.lifecycle.unfreeze(cube_id)
+
+    @precondition(has_more_than_anchors)
+    @rule(data=st.data(), handle=handles)
+    def forget_and_tell_again(self, data, handle):
+        cube_id = self.pick(data, anchors=False)
+        text, (space, session) = self.model.versions[cube_id][-1], self.model.place[cube_id]
+        self.forget_these([cube_id], handle)
+        if plain(text):
+            with pytest.raises(ForgottenError):
+                self.memory(1 - handle).add(text, space=space, session=session)
 
     # ── what is made out of memories ─────────────────────────────────────────────────────────────────────────────────
 
@@ -400,7 +419,7 @@ class Machine(RuleBasedStateMachine):
 
 
 class TestRandomWork(Machine.TestCase):
-    settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.slow

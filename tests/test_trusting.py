@@ -237,6 +237,25 @@ def test_corrections_of_a_revoked_source_are_undone_and_done_again(opened):
     assert memory.verify().ok
 
 
+def test_a_revoked_source_corrects_nothing(opened):
+    memory = opened()
+    [first] = memory.add("Ana lives in Lisbon.")
+    memory.trust.revoke(EVIL, "it lies")
+    with pytest.raises(SourceRevokedError, match="it lies"):
+        memory.correct(first, "Ana lives in Perth.", source=f"{EVIL}/c")
+    assert memory.correct(first, "Ana lives in Porto.").text == "Ana lives in Porto."
+
+
+def test_several_corrections_of_a_revoked_source_are_undone(opened):
+    memory = opened()
+    [first] = memory.add("Ana lives in Lisbon.")
+    for city in ("Perth", "Moscow"):
+        memory.correct(first, f"Ana lives in {city}.", source=EVIL)
+    memory.trust.revoke(EVIL, "it lies")
+    assert memory.get(first).text == "Ana lives in Lisbon."
+    assert memory.verify().ok
+
+
 def test_what_was_made_of_it_goes_and_what_others_corrected_stays(opened):
     memory = opened()
     ids = memory.add(

@@ -184,6 +184,8 @@ class Memory:
             The text is empty, too large or of a wrong type.
         ForgottenError
             The text was forgotten in this space before, and `relearn` is not set.
+        SourceRevokedError
+            `source` was revoked in this space.
         """
         checked = checked_text(text, "The text", self.settings.max_text)
         from_when = moment(time, "time")
@@ -196,6 +198,8 @@ class Memory:
             draft = rewritten(
                 current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
             )  # embeds before the write lock
+            if source is not None:
+                self._rooms.quarantine.refuse([draft.cube])
             if self._store.supersede(draft):
                 self._rooms.wrote()
                 return draft.cube

@@ -1,7 +1,7 @@
 """Question–answer pairs as memories: made from cubes by rules or by a model, or read from a file.
 
-A pair is a cube of kind `qa`, found by its question alone. One that was made from a cube carries its id in `derived_from`: it
-is retired when that cube is corrected and forgotten with it. Making pairs is resumable: the store notes how far a maker got.
+A pair is a cube of kind `qa`, found by its question alone. One that was made from cubes carries their ids in `derived_from`, that
+of the answer first: it is retired when one of them is corrected and forgotten with it. Making pairs is resumable: the store notes how far a maker got.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from remanence.cubes import MADE, Cost, Kind, MemCube, Provenance, Scope
 from remanence.drafts import Draft
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
+from remanence.governance.access import joined
 from remanence.language import questions
 from remanence.language.qa import EXCHANGED, qa_text
+from remanence.policies import Policy
 from remanence.store.protocol import Store
 from remanence.write.messages import Message
 from remanence.write.pipeline import Progress, keys_for, new_id
@@ -69,7 +71,7 @@ def pair(
     done, failures, turns, tried = Paired(), dict[str, RemanenceError](), _Turns(store), 0
     dead, failed = 0, None
     while not stop() and dead < _GIVE_UP and (some := store.numbered(after, _STEP)):
-        drafts: list[tuple[MemCube, str, str]] = []
+        drafts: list[_Found] = []
         for seq, cube in some:
             turns.corrected(cube)
             if dead == _GIVE_UP:
@@ -83,10 +85,7 @@ def pair(
             except (EndpointError, BrokenAnswerError) as error:
                 failures[cube.id], dead = error, dead + 1
                 failed = seq if failed is None else failed
-            drafts += [
-                (cube, qa_text(one.question, one.answer), EXCHANGED if isinstance(one, _Exchanged) else maker)
-                for one in found
-            ]
+            drafts += [_found(cube, one, maker) for one in found]
             done = replace(done, cubes=done.cubes + 1)
         new = _commit(store, embed, drafts)
         after = some[-1][0]
@@ -97,6 +96,22 @@ def pair(
         if progress:
             progress(min(tried, total), total)
     return done
+
+
+class _Found(NamedTuple):
+    """A pair that is to be written."""
+
+    parents: tuple[MemCube, ...]
+    """Everything whose words are in it: the memory that answers first."""
+    text: str
+    maker: str
+
+
+def _found(cube: MemCube, one: _Asked, maker: str) -> _Found:
+    text = qa_text(one.question, one.answer)
+    return (
+        _Found((cube, one.asked_in), text, EXCHANGED) if isinstance(one, _Exchanged) else _Found((cube,), text, maker)
+    )
 
 
 class _Turns:
@@ -139,7 +154,7 @@ def _asked(cube: MemCube, turns: _Turns, model: LanguageModel | None) -> tuple[S
     pairs: list[_Asked] = list(questions.pairs(cube.text, speaker, cube.about)[:_MOST])
     previous = turns.before(cube)
     if previous is not None and _answers(previous, cube) and (found := questions.exchange(previous.text, cube.text)):
-        pairs.append(_Exchanged(found.question, found.answer))
+        pairs.append(_Exchanged(found.question, found.answer, previous))
     return pairs, Cost()
 
 
@@ -148,6 +163,8 @@ class _Exchanged(NamedTuple):
 
     question: str
     answer: str
+    asked_in: MemCube
+    """The turn that the question is in."""
 
 
 def _answers(asked: MemCube, told: MemCube) -> bool:
@@ -157,39 +174,48 @@ def _answers(asked: MemCube, told: MemCube) -> bool:
     return same and who[0] != who[1]
 
 
-def _commit(store: Store, embed: Embed, found: Sequence[tuple[MemCube, str, str]]) -> int:
-    marks = [_mark(store.secret(), parent, text) for parent, text, _ in found]
+def _commit(store: Store, embed: Embed, found: Sequence[_Found]) -> int:
+    marks = [_mark(store.secret(), one) for one in found]
     known: dict[tuple[str, bytes], str] = {}
-    for space in {parent.scope.space for parent, _, _ in found}:
-        inside = [mark for (parent, _, _), mark in zip(found, marks, strict=True) if parent.scope.space == space]
+    for space in {one.parents[0].scope.space for one in found}:
+        inside = [mark for one, mark in zip(found, marks, strict=True) if one.parents[0].scope.space == space]
         known |= {(space, mark): cube_id for mark, cube_id in store.known(inside, space).items()}
     new = [
-        (parent, _cube(parent, text, maker, store.clock()), mark)
-        for (parent, text, maker), mark in zip(found, marks, strict=True)
-        if (parent.scope.space, mark) not in known
+        (one, _cube(one, store.clock()), mark)
+        for one, mark in zip(found, marks, strict=True)
+        if (one.parents[0].scope.space, mark) not in known
     ]
     keys = keys_for([cube for _, cube, _ in new], embed)
     drafts = [
-        Draft(cube, own, mark, ((parent.id, parent.version),))
-        for (parent, cube, mark), own in zip(new, keys, strict=True)
+        Draft(cube, own, mark, tuple((parent.id, parent.version) for parent in one.parents))
+        for (one, cube, mark), own in zip(new, keys, strict=True)
     ]
     return len({cube.id for _, cube, _ in new}.intersection(store.append(drafts)))
 
 
-def _cube(parent: MemCube, text: str, maker: str, now: datetime) -> MemCube:
+def _cube(found: _Found, now: datetime) -> MemCube:
+    parent = found.parents[0]
     origin = Provenance(
-        source=parent.provenance.source, author=parent.provenance.author, role=parent.provenance.role, method=maker,
-        derived_from=(parent.id,),
+        source=parent.provenance.source, author=parent.provenance.author, role=parent.provenance.role, method=found.maker,
+        derived_from=tuple(one.id for one in found.parents),
     )  # fmt: skip
     return MemCube(
-        id=new_id(), version=1, text=text, kind=Kind.QA, scope=parent.scope, provenance=origin, about=parent.about,
+        id=new_id(), version=1, text=found.text, kind=Kind.QA, scope=parent.scope, provenance=origin, about=parent.about,
         recorded_at=now, valid_from=parent.valid_from, valid_to=parent.given_to, given_to=parent.given_to,
-        policy=replace(parent.policy, trigger=None),
+        policy=_policy(found.parents),
     )  # fmt: skip
 
 
-def _mark(secret: bytes, parent: MemCube, text: str) -> bytes:
-    content = f"qa\0{parent.id}\0{parent.version}\0{text}".encode()
+def _policy(parents: Sequence[MemCube]) -> Policy:
+    """The policy of the memory that answers; but nobody may see a pair who may not see all that it was made of, or for longer."""
+    sensitivity, access = joined(one.policy for one in parents)
+    expires = min((one.policy.expires_at for one in parents if one.policy.expires_at), default=None)
+    return replace(parents[0].policy, trigger=None, sensitivity=sensitivity, access=access, expires_at=expires)
+
+
+def _mark(secret: bytes, found: _Found) -> bytes:
+    parent = found.parents[0]
+    content = f"qa\0{parent.id}\0{parent.version}\0{found.text}".encode()
     return hashlib.blake2b(content, key=secret, digest_size=16).digest()
 
 

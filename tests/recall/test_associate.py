@@ -97,7 +97,9 @@ def test_turns_keep_their_scores_and_documents_swap_theirs(memory):
 def test_the_walk_stays_within_the_filters(memory):
     fill(memory)
     memory.forget([hit.cube.id for hit in memory.recall("Blue Harvest", k=100) if hit.cube.about == "Mara Quill"])
-    memory.add({"content": "she was born in Tallow Bay.", "role": "document", "title": "Mara Quill"}, user="v")
+    memory.add(
+        {"content": "she was born in Tallow Bay.", "role": "document", "title": "Mara Quill"}, user="v", relearn=True
+    )
     memory.add({"content": "it is by Mara Quill.", "role": "document", "title": "Blue Harvest"}, user="u")
     hits = memory.recall("Where did the maker of Blue Harvest grow up?", user="u", k=100)
     assert [hit.cube.about for hit in hits] == ["Blue Harvest"]

@@ -108,7 +108,7 @@ def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
         case ("add", some, place, embedded):
             if not embedded:
                 memory._encoding.documents = lambda _: None  # as if there had been no embedder
-            memory.add(some, **place)
+            memory.add(some, **place, relearn=True)
             vars(memory._encoding).pop("documents", None)
         case ("read", some):
             cubes = memory.list(limit=1000)
@@ -119,7 +119,7 @@ def _take(memory: Memory, step: tuple[Any, ...], agree: Any) -> None:
         case (verb, *_):
             ids = [cube.id for cube in memory.list(limit=1000) if cube.state is State.ACTIVE]
             if ids and verb == "correct":
-                memory.correct(ids[step[1] % len(ids)], step[2], time=step[3])
+                memory.correct(ids[step[1] % len(ids)], step[2], time=step[3], relearn=True)
             elif ids:
                 memory.forget(sorted({ids[place % len(ids)] for place in step[1]}))
 

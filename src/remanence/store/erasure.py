@@ -347,6 +347,7 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
     for target in found.targets:
         if target.merged:  # its own rows are gone by now: what comes back are the others
             bring_back_parents(connection, target.id, back, now)
+    _end_shares(connection, found)
     for cube_id in found.ids:
         connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
         for table, column in (("events", "id"), ("usage", "id"), ("reply_sources", "id")):
@@ -358,6 +359,15 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
     for number in found.questions:
         connection.execute("DELETE FROM questions WHERE n = ?", (number,))
     _forget_replays(connection, set(found.ids))
+
+
+def _end_shares(connection: sqlite3.Connection, found: Survey) -> None:
+    """End the shares of a memory that goes, and say so in the journal: a share that it names has to be there."""
+    for target in found.targets:
+        for (share_id,) in connection.execute("SELECT id FROM shares WHERE cube = ?", (target.id,)).fetchall():
+            connection.execute("DELETE FROM shares WHERE id = ?", (share_id,))
+            connection.execute("DELETE FROM notes WHERE name = ?", (f"shared/{share_id}",))
+            journal.note(connection, "unshare", target.number, share_id, b"")
 
 
 def _forget_replays(connection: sqlite3.Connection, gone: set[str]) -> None:

@@ -50,7 +50,7 @@ def _end(connection: sqlite3.Connection, place: tuple[int, int, int], there: Mem
     if there is None and cube.version > 1:
         retire_children(connection, cube)
     if cube.hidden or cube.state is State.FROZEN:
-        if there is None or there.state is not cube.state:
+        if there is None or (there.superseded_at is None and there.state is not cube.state):  # what ended here stays so
             _settle(connection, place, cube)
         return
     if cube.superseded_at is None:

@@ -314,6 +314,7 @@ def _reinstate(connection: sqlite3.Connection, old: Last, wish: Transition, now:
     """Write an earlier version again as the next one of a memory that was just put away. It holds from when it was replaced."""
     last = _versions(connection, old.cube.id)[-1]
     begins = old.cube.valid_from if old.cube.hidden or old.cube.valid_to is None else old.cube.valid_to
+    rows.cut_short(connection, old.cube.id, begins)
     what = old._replace(cube=replace(old.cube, valid_from=begins))
     say_again(connection, last, what, wish._replace(to=State.ACTIVE), now)
 
