@@ -218,6 +218,8 @@ def run(erasures: int, seed: int, folder: Path) -> dict[str, Any]:
     while done < erasures:
         fill(world)
         for _ in range(_ROUND):
+            if not world.tokens:  # a space or two held everything
+                break
             start = time.perf_counter()
             done += erase(world, request(world), tally, problems)
             spent += time.perf_counter() - start
@@ -225,6 +227,7 @@ def run(erasures: int, seed: int, folder: Path) -> dict[str, Any]:
                 closed(world, settings, problems)
             if done == erasures:
                 break
+        print(f"{done} of {erasures}, {len(problems)} problems", file=sys.stderr, flush=True)
     closed(world, settings, problems)
     world.memory.close()
     return {

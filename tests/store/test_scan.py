@@ -76,6 +76,21 @@ def test_what_lives_is_told_from_what_is_left(tmp_path, draft):
     assert found == {b"phrase that lives", b"second phrase"}
 
 
+def test_an_id_beside_a_number_is_no_trace(tmp_path, draft):
+    """Seen in a bench: the id of a living memory in an erased `meta`, and in the file the byte of a number that reads as a quote."""
+    there = "01a20b35-0dcb-7331-a00e-292e3b01478c"
+    with closing(SQLiteStore(tmp_path / "m.rem", Settings(embedder="none"))) as store:
+        store.append([draft("text", cube_id=there)])
+        pieces = [
+            f'{there[5:]}"'.encode(),
+            f'"{there[:31]}'.encode(),
+            f'"pin 4711": {there[:20]}'.encode(),
+            b"0123456789abcdef-0123",
+        ]
+        with store.connections.read() as connection:
+            assert scan.living(connection, pieces) == set(pieces[:2])
+
+
 def test_every_place_of_a_store_is_looked_at(tmp_path, draft):
     with closing(SQLiteStore(tmp_path / "m[1].rem", Settings(embedder="none"))) as store:
         store.append([draft("some text that is in the log")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ SHORTEST = 8
 """Bytes. A shorter value would turn up anywhere by chance; it is looked for in rows instead."""
 _PIECES = 48  # pieces of a value as it is stored: first, last, and evenly between
 _SOME = 4  # pieces of a value in another encoding: a copy of that kind was written whole
+_ID = re.compile(rb"[0-9a-f-]{8,36}")  # an id, or a part of one
 _FEW = 6  # up to so many pieces Python's own search is as fast
 _BLOCK = 1 << 22  # numbers that are looked at together
 _SPREAD = 0x9E3779B97F4A7C15  # odd; the golden ratio of 64 bits spreads keys over the table
@@ -200,7 +202,8 @@ def mapped(path: str) -> bytes | None:
 def living(connection: sqlite3.Connection, traces: Collection[bytes]) -> set[bytes]:
     """Those byte strings that something in the store rightly holds: another cube's phrase, an id in the journal, a table's name.
 
-    Columns are taken as they stand side by side in the file, one row after the other.
+    Columns are taken as they stand side by side in the file, one row after the other. A piece that is an id of the journal but for
+    fewer than `SHORTEST` bytes counts as living too: in the file a number may stand beside the id, and look like a quotation mark.
     """
     rows = [b"SQLite format 3"]
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -208,7 +211,17 @@ def living(connection: sqlite3.Connection, traces: Collection[bytes]) -> set[byt
         columns = [f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})")]
         joined = " || ".join(f"coalesce({column}, '')" for column in columns)
         rows += [row for (row,) in connection.execute(f"SELECT CAST({joined} AS BLOB) FROM {table}")]
-    return find(b"\0\0\0\0\0\0\0\0".join(rows), traces)
+    found = find(b"\0\0\0\0\0\0\0\0".join(rows), traces)
+    return found | {trace for trace in traces if trace not in found and _is_an_id(connection, trace)}
+
+
+def _is_an_id(connection: sqlite3.Connection, trace: bytes) -> bool:
+    """Whether a piece says nothing but the id of a memory, or a part of it: the journal rightly keeps that."""
+    rest = trace
+    for part in _ID.findall(trace):
+        named = connection.execute("SELECT 1 FROM journal WHERE instr(id, ?) LIMIT 1", (part.decode(),)).fetchone()
+        rest = rest.replace(part, b"") if named else rest
+    return len(rest) < SHORTEST
 
 
 def by_rows(connection: sqlite3.Connection, table: str, column: str, wanted: Sequence[object]) -> int:
