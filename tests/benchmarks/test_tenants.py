@@ -60,7 +60,7 @@ def test_ids_of_other_spaces_are_found_out(module, tmp_path, monkeypatch, call):
 
     def anywhere(self, cube_id):
         found, home = place(self, cube_id), [one.space for one in self.listed() if one.role == "reader"]
-        return found and Place(found.space, None, ()) if home else found
+        return found and Place(found.space, None, (), found.state) if home else found
 
     monkeypatch.setattr(Grants, "place", anywhere)
     monkeypatch.setattr(Grants, "held", lambda self, principal, space: self.listed(None, principal))

@@ -149,7 +149,7 @@ def _times(memory: Memory) -> list[datetime]:
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(adds, steps, asks)
 def test_the_fast_path_says_what_the_twin_says_whatever_happened_before(agree, first, between, last):
-    with Memory(":memory:", Settings(embedder="hashing")) as memory:
+    with Memory(":memory:", Settings(embedder="hashing", care_every=0)) as memory:
         for step in (first, *between, last):
             _take(memory, step, agree)
 
@@ -170,7 +170,7 @@ def test_the_fast_path_says_what_the_twin_says_whatever_happened_before(agree, f
     ),
 )
 def test_with_other_weights_too(agree, first, between, last, profile):
-    with Memory(":memory:", Settings(embedder="hashing"), profile=profile) as memory:
+    with Memory(":memory:", Settings(embedder="hashing", care_every=0), profile=profile) as memory:
         for step in (first, *between, last):
             _take(memory, step, agree)
 
@@ -178,7 +178,7 @@ def test_with_other_weights_too(agree, first, between, last, profile):
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(messages, min_size=30, max_size=40), steps, questions.filter(str.strip), narrow)
 def test_beyond_the_pool_both_searches_stay_exact(query, twin, view, some, between, question, asked):
-    with Memory(":memory:", Settings(embedder="hashing"), profile=Profile(pool=8)) as memory:
+    with Memory(":memory:", Settings(embedder="hashing", care_every=0), profile=Profile(pool=8)) as memory:
         memory.add(some, session="s")
         for step in between:
             if step[0] != "ask":

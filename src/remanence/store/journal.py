@@ -69,9 +69,9 @@ def commit_to_policy(cube: MemCube, salt: bytes) -> bytes:
     return hmac.digest(salt, _canonical(cube.policy.to_json()), "sha256")
 
 
-def commit_to_event(at: str, became: str, reason: str, by: str, salt: bytes) -> bytes:
-    """The commitment to a change of state: when, to what, why, and who said so."""
-    return hmac.digest(salt, _canonical([at, became, reason, by]), "sha256")
+def commit_to_event(at: str, steps: tuple[str, str], reason: str, by: str, salt: bytes) -> bytes:
+    """The commitment to a change of state: when, from what to what, why, and who said so."""
+    return hmac.digest(salt, _canonical([at, *steps, reason, by]), "sha256")
 
 
 def _canonical(data: object) -> bytes:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import FrozenError, TransitionError
+from remanence.errors import FrozenError, StoreDamagedError, TransitionError
 from remanence.policies import Clearance, Clock, Policy
 from remanence.store import claimed, journal, rows
 from remanence.store.cleared import cleared
@@ -118,7 +118,10 @@ class Lifecycle:
                 "SELECT c.id, c.half_life, c.priority, coalesce(u.last_used, c.recorded_at), coalesce(u.count, 0) FROM cubes c "
                 "LEFT JOIN usage u ON u.id = c.id WHERE c.half_life IS NOT NULL AND c.superseded_at IS NULL AND c.state <> 'frozen'"
             ).fetchall()
-        return [(*row[:3], datetime.fromisoformat(row[3]), row[4]) for row in found]
+        try:
+            return [(*row[:3], datetime.fromisoformat(row[3]), row[4]) for row in found]
+        except (TypeError, ValueError) as error:
+            raise StoreDamagedError(f"A time is malformed: {error}.", "Run: remanence verify") from error
 
     def used(self, counts: Mapping[str, int], at: datetime) -> None:
         with self._connections.write() as connection:
@@ -322,9 +325,10 @@ def record(
 ) -> None:
     """Write the event and the journal entry that commits to it. `was` is the state before, where the cube does not say it."""
     at = now.isoformat()
-    commitment = journal.commit_to_event(at, wish.to.value, wish.reason, wish.by, last.salt)
+    steps = ((was or last.cube.state).value, wish.to.value)
+    commitment = journal.commit_to_event(at, steps, wish.reason, wish.by, last.salt)
     entry = journal.append(connection, "state", (last.space, last.root, last.seq), last.cube, commitment)
     connection.execute(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (entry, at, last.cube.id, last.seq, (was or last.cube.state).value, wish.to.value, wish.reason, wish.by),
+        (entry, at, last.cube.id, last.seq, *steps, wish.reason, wish.by),
     )

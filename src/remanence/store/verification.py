@@ -321,11 +321,11 @@ def _policies(connection: sqlite3.Connection) -> Iterator[str]:
 def _events(connection: sqlite3.Connection) -> Iterator[str]:
     """Every change of state of a living version has its event, and the journal committed to it."""
     for row in connection.execute(
-        "SELECT j.entry, j.id, j.commitment, c.salt, e.id, e.seq = j.seq, e.at, e.became, e.reason, e.by FROM journal j "
+        "SELECT j.entry, j.id, j.commitment, c.salt, e.id, e.seq = j.seq, e.at, e.was, e.became, e.reason, e.by FROM journal j "
         "JOIN cubes c ON c.seq = j.seq LEFT JOIN events e ON e.entry = j.entry WHERE j.op = 'state'"
     ):
-        entry, cube_id, commitment, salt, named, same, at, became, reason, by = row
-        good = named == cube_id and bool(same) and commit_to_event(at, became, reason, by, salt) == commitment
+        entry, cube_id, commitment, salt, named, same, at, was, became, reason, by = row
+        good = named == cube_id and bool(same) and commit_to_event(at, (was, became), reason, by, salt) == commitment
         yield "" if good else f"journal: the event of entry {entry} about cube {cube_id} is not what the journal says"
     for (entry,) in connection.execute(
         "SELECT entry FROM events WHERE entry NOT IN (SELECT entry FROM journal WHERE op = 'state') OR seq NOT IN (SELECT seq FROM cubes)"
