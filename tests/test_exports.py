@@ -7,6 +7,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, requires
 
+from packaging.requirements import Requirement
+
 import remanence
 
 
@@ -53,9 +55,9 @@ def test_the_core_installs_at_most_fifteen_distributions() -> None:
             wanted = requires(name) or []
         except PackageNotFoundError:
             return  # a requirement of another platform
-        for line in wanted:
-            if "extra ==" not in line:
-                walk(re.match(r"[\w.-]+", line)[0])  # pyright: ignore[reportOptionalSubscript]
+        for wish in map(Requirement, wanted):
+            if wish.marker is None or wish.marker.evaluate({"extra": ""}):
+                walk(wish.name)
 
     walk("remanence")
     assert {"numpy", "onnxruntime", "rich"} <= found

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from remanence.consolidate.product import lowest
 from remanence.cubes import Kind, MemCube, State
 from remanence.drafts import Draft
 from remanence.errors import FrozenError, UnknownCubeError
@@ -128,6 +127,8 @@ def _inherited(cube: MemCube, before: Sequence[MemCube], after: Sequence[MemCube
     if (cube.policy.sensitivity, cube.policy.access) != joined(one.policy for one in before):
         policies.append(cube.policy)
     sensitivity, access = joined(policies)
+    from remanence.consolidate.product import lowest  # it loads numpy, which the command line can do without
+
     was, now = lowest(before or [cube]), lowest(after or [cube])
     trust = cube.policy.trust if was is now else now if cube.trust is was else lowest([cube, *after])
     return replace(cube.policy, sensitivity=sensitivity, access=access, trust=trust)
