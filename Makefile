@@ -50,7 +50,7 @@ $(VENV)/.run: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@$(PIP) install -c constraints.txt -e ".[files]" --group dev
+	@$(PIP) install -c constraints.txt -e ".[files,local]" --group dev
 	@touch $@
 
 clean:

@@ -1,10 +1,13 @@
-"""What is handed to a store: a version that is ready to be written, and the keys that recall looks it up by."""
+"""What is handed to a store: a version that is ready to be written, the keys that recall looks it up by, the file of an artefact."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from remanence.cubes import MemCube
+from remanence.cubes import Form, MemCube
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,21 @@ class Draft:
     """Ids and versions that it was made from while they were current."""
     held: str | None = None
     """Why it is quarantined; its cube is GENERATED then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A cache or an adapter that a room wrote to a file: it becomes a memory when the store takes the file over."""
+
+    form: Form
+    """ACTIVATION or PARAMETRIC."""
+    format: str
+    """What the file holds, such as `remanence.kv/1`."""
+    path: Path
+    """One safetensors file. It is moved, not copied."""
+    fingerprint: Mapping[str, str]
+    """Of the model that it was made with and works with; `models.local.fingerprint.Fingerprint.to_json`."""
+    details: Mapping[str, Any]
+    """What is known of it, as JSON: `sources`, `tokens`, `seconds` … It holds no text of a memory, and no token of one."""
+    text: str
+    """A line for people. It holds nothing of a memory either."""

@@ -3,12 +3,14 @@
 RemanenceError
 ├── InputError (ValueError)          what was passed cannot be used; nothing was written
 │   ├── InputTooLargeError           over a limit of `Settings`
+│   │   └── ContextTooLongError      more tokens than the model has positions for
 │   ├── IdempotencyConflictError     the same key came with other content
 │   ├── UnreadableFileError          a file that `ingest` or `import` cannot turn into cubes
 │   ├── TransitionError              a memory's state does not lead to the one that was asked for
 │   │   └── FrozenError              it is frozen: nothing of it changes until it is unfrozen
 │   ├── ForgottenError               the text was forgotten before, and is not learned again silently
-│   └── SourceRevokedError           nothing is taken from this source any more
+│   ├── SourceRevokedError           nothing is taken from this source any more
+│   └── StaleError                   a cache or an adapter was made from memories that have changed since
 ├── NotFoundError (LookupError)
 │   ├── UnknownCubeError             no cube has this id (or it was forgotten)
 │   └── UnknownSpaceError            nothing was ever written to this space
@@ -19,6 +21,8 @@ RemanenceError
 │   ├── StoreFullError               no room left on the disk; what was acknowledged is safe
 │   ├── StoreUnwritableError         the file or its folder refuses writes
 │   ├── StoreDamagedError            the file fails its own checks
+│   │   └── PayloadDamagedError      the file of a cache or an adapter is missing, or is not what was written
+│   ├── QuotaError                   a cache or an adapter is larger than the room that the settings give
 │   └── StoreClosedError             used after `close`
 ├── ForgetIncompleteError            a trace could not be removed or not be ruled out
 ├── AccessDeniedError (PermissionError)  the caller has no right to do this there
@@ -33,7 +37,11 @@ RemanenceError
 │   ├── EndpointError                a remote model refused, failed or answered nonsense
 │   ├── BrokenAnswerError            a language model's answer is not the JSON that was asked for
 │   ├── BudgetError                  the next call could take more than the budget has left; nothing was sent
-│   └── NoModelError                 something was asked for that needs a language model, and none is set
+│   ├── NoModelError                 something was asked for that needs a language model, and none is set
+│   ├── ModelMismatchError           a cache or an adapter was made with another model
+│   ├── UnsupportedModelError        a method does not know this architecture
+│   ├── TrainingError                a training broke off: the loss is not a number, or there is nothing to learn from
+│   └── GateError                    an adapter did not pass its gate, and is not used
 └── MissingExtraError (ImportError)  an optional part is not installed
 """
 
@@ -55,6 +63,10 @@ class InputError(RemanenceError, ValueError):
 
 class InputTooLargeError(InputError):
     """A text, a question, a batch or a file is over a limit of `Settings`."""
+
+
+class ContextTooLongError(InputTooLargeError):
+    """More tokens than the model has positions for."""
 
 
 class IdempotencyConflictError(InputError):
@@ -79,6 +91,10 @@ class ForgottenError(InputError):
 
 class SourceRevokedError(InputError):
     """The source was revoked: nothing is taken from it any more."""
+
+
+class StaleError(InputError):
+    """A cache or an adapter was made from memories that have changed since."""
 
 
 class NotFoundError(RemanenceError, LookupError):
@@ -119,6 +135,14 @@ class StoreUnwritableError(StoreError):
 
 class StoreDamagedError(StoreError):
     """The file fails its own checks."""
+
+
+class PayloadDamagedError(StoreDamagedError):
+    """The file of a cache or an adapter is missing, or is not what was written."""
+
+
+class QuotaError(StoreError):
+    """A cache or an adapter is larger than the room that `Settings.payload_quota` gives."""
 
 
 class StoreClosedError(StoreError):
@@ -189,6 +213,27 @@ class BudgetError(ModelError):
 
 class NoModelError(ModelError):
     """Something was asked for that needs a language model, and the settings name none."""
+
+
+class ModelMismatchError(ModelError):
+    """A cache or an adapter was made with another model: other weights, tokenizer, adapter, dtype, template or rope."""
+
+
+class UnsupportedModelError(ModelError):
+    """A method does not know this architecture."""
+
+
+class TrainingError(ModelError):
+    """A training broke off: the loss is not a number, or there is nothing to learn from. What was active before stays so."""
+
+
+class GateError(ModelError):
+    """An adapter did not pass its gate, and is not used."""
+
+    def __init__(self, what: str, next_step: str = "", report: object = None) -> None:
+        super().__init__(what, next_step)
+        self.report = report
+        """The report that says which limit was missed."""
 
 
 class MissingExtraError(RemanenceError, ImportError):

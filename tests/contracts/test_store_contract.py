@@ -718,7 +718,7 @@ def test_verify_counts_what_it_looked_at(store, draft):
     checked = store.verify()
     assert checked.ok, checked.problems
     assert {name for name, looked_at in checked.checks.items() if not looked_at} == {
-        "readings", "lineage", "replies", "events", "grants",
+        "readings", "lineage", "replies", "events", "grants", "decisions",
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 
 from remanence.cubes import State
 from remanence.policies import Clock
-from remanence.store import journal, rows
+from remanence.store import rows
 from remanence.store.connections import Connections
+from remanence.store.decided import note_rollout, note_source
 from remanence.store.lifecycle import Last, last_of, move, record, say_again
 from remanence.store.parts import Transition
 
@@ -98,7 +98,7 @@ class Trusted:
             connection.execute(
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (number, source, now.isoformat(), reason)
             )
-            _noted(connection, number, source, {"revoked": source, "reason": reason, "by": by, "at": now.isoformat()})
+            note_source(connection, number, source, (now.isoformat(), reason))
         return Revoked(source, tuple(away), tuple(undone), tuple(frozen))
 
     def accept(self, space: str, source: str, by: str) -> Revoked:
@@ -137,7 +137,7 @@ class Trusted:
                 move(connection, wish, now)
                 _reinstate(connection, theirs, wish, now)
                 undone.append(cube_id)
-            _noted(connection, number, source, {"accepted": source, "by": by, "at": now.isoformat()})
+            note_source(connection, number, source, None)
         return Revoked(source, tuple(away), tuple(undone), ())
 
     # ── quarantine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,8 +268,7 @@ class Trusted:
                     connection.execute("DELETE FROM notes WHERE name = ?", (name,))
                 else:
                     connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
-            commitment = hashlib.sha256(text.encode()).digest()
-            journal.note(connection, "rollout", number or 0, str(body["id"]), commitment)
+            note_rollout(connection, number or 0, str(body["id"]), text)
 
 
 _REVOKED, _UNDONE = "source revoked: ", "correction of a revoked source undone: "
@@ -373,15 +372,6 @@ def _reinstate(connection: sqlite3.Connection, old: Last, wish: Transition, now:
     rows.cut_short(connection, old.cube.id, begins)
     what = old._replace(cube=replace(old.cube, valid_from=begins))
     say_again(connection, last, what, wish._replace(to=State.ACTIVE), now)
-
-
-def _noted(connection: sqlite3.Connection, space: int, source: str, said: Mapping[str, str]) -> None:
-    """Journal a decision about a source. Keyed by the store's secret: an address may hold personal data."""
-    [(secret,)] = connection.execute("SELECT value FROM notes WHERE name = 'secret'")
-    key = bytes.fromhex(secret)
-    commitment = hashlib.blake2b(json.dumps(dict(said), sort_keys=True).encode(), key=key, digest_size=32).digest()
-    subject = hashlib.blake2b(source.encode(), key=key, digest_size=8).hexdigest()
-    journal.note(connection, "source", space, subject, commitment)
 
 
 def number_of(connection: sqlite3.Connection, space: str) -> int | None:

@@ -16,7 +16,7 @@ from remanence.drafts import Keys
 from remanence.errors import StoreDamagedError
 from remanence.language.keys import RULES, derive, derive_reading, embedded_parts
 from remanence.policies import Policy
-from remanence.store import claimed, rows, schema
+from remanence.store import claimed, decided, rows, schema
 from remanence.store.connections import Connections
 from remanence.store.derived import content_of
 from remanence.store.grants import grants_problems
@@ -46,6 +46,7 @@ def verify(connections: Connections) -> Checked:
             ("pages", _pages), ("tables", _tables), ("journal entries", _chain), ("commitments", _commitments),
             ("version chains", _versions), ("keys", _keys), ("claims", _claims), ("readings", _readings),
             ("lineage", _lineage), ("replies", _replies), ("policies", _policies), ("events", _events), ("grants", _grants),
+            ("decisions", decided.problems),
         ):  # fmt: skip
             looked_at = 0
             try:

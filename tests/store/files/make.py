@@ -7,6 +7,7 @@ those, and nothing of what a memory is governed by.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ def make(path: str) -> None:
         memory.forget(third)
         derive(memory)
         doubt(memory)
-        govern(memory, Path(folder))
+        govern(memory)
 
 
 def _settings(folder: str) -> Settings:
@@ -85,7 +86,7 @@ def doubt(memory: Memory) -> None:
     assert trial.status == "passed", trial.reasons
 
 
-def govern(memory: Memory, folder: Path) -> None:
+def govern(memory: Memory) -> None:
     """In a space of its own: every state, policies, a merge, summaries, grants, shares, an access log, checkpoints, copies."""
     space = "governed"
     frozen, archived, expired, back, labelled, fading = memory.add(
@@ -115,15 +116,17 @@ def govern(memory: Memory, folder: Path) -> None:
     memory.ask("Who likes the blue glaze?", space=space)
     memory.lifecycle.usage(fading)
     memory.forget(memory.add("This is said so that it can be forgotten.", space=space), reason="it was asked for")
-    memory.backup(folder / "copy.rem")
+    memory._store.tombstones.made_copy("backup", Path("/backups/monday.rem"))  # no folder of the machine that made it
     memory.audit.checkpoint()
 
 
 def write(path: Path) -> None:
     """The file and its export."""
     make(str(path))
-    with tempfile.TemporaryDirectory() as folder, Memory(path, _settings(folder)) as memory:
-        memory.export(Path(folder) / "export.jsonl")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copy(path, Path(folder) / path.name)  # an export is noted in the store that it was made of
+        with Memory(copy, _settings(folder)) as memory:
+            memory.export(Path(folder) / "export.jsonl")
         lines = (Path(folder) / "export.jsonl").read_text(encoding="utf-8")
     path.with_suffix(".jsonl").write_text(lines.partition("\n")[2], encoding="utf-8")
 
