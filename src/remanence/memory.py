@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from remanence.forget.plan import Plan
     from remanence.forget.receipt import Receipt
     from remanence.forgetting import Receipts, Wanted
+    from remanence.forms import Forms
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
@@ -597,6 +598,13 @@ class Memory:
         from remanence.trusting import Trusting
 
         return Trusting(self._rooms, self._gate)
+
+    @property
+    def forms(self) -> Forms:
+        """Caches and adapters that stand for memories."""
+        from remanence.forms import Forms
+
+        return Forms(self._rooms, self._gate)
 
     @property
     def admission(self) -> Admission:
