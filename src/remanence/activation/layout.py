@@ -63,18 +63,23 @@ class Frame:
 PLAIN = Frame("Context: ", "Question: ", "\nAnswer:", render_plain)
 """For models without a chat template that are too small for instructions."""
 
+FRAME = "remanence_frame"
+"""The entry of a model's `config.json` that names its frame: `plain` for `PLAIN`."""
 _MEMORIES, _QUESTION = "\ue000memories\ue001", "\ue000question\ue001"
 
 
 def frame_of(lm: CausalLM, *, instruction: str = INSTRUCTION, render: Render = render) -> Frame:
     """The frame for a model: its chat template with the instruction and the memories as the system's part, the question as the
-    user's; without a template, the same parts with `System:`, `User:` and `Assistant:` before them.
+    user's; without a template, the same parts with `System:`, `User:` and `Assistant:` before them. A small model that says so in its
+    configuration gets `PLAIN`.
 
     Raises
     ------
     InputError
         The template has no place for a system's part, or changes what is put into it.
     """  # fmt: skip
+    if getattr(lm.model.config, FRAME, None) == "plain":
+        return PLAIN
     system = f"{instruction}\n<memories>\n{_MEMORIES}</memories>"
     user = f"<question>{_QUESTION}</question>"
     if getattr(lm.tokenizer, "chat_template", None):
