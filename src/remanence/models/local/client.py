@@ -104,7 +104,9 @@ class LocalModel:
         self._where = Path(where).expanduser() if isinstance(where, str | Path) else None
         self._open = {"device": device, "dtype": dtype}
         if self._where is not None and self._where.is_absolute() and not self._where.is_dir():
-            raise ModelMissingError(f"There is no folder {self._where}.", "Check the path after local: in the settings.")
+            raise ModelMissingError(
+                f"There is no folder {self._where}.", "Check the path after local: in the settings."
+            )
         self._prices = prices or Prices()
         self._most, self._most_bytes = kept, kept_bytes
         self._kept: list[_Kept] = []
