@@ -30,6 +30,7 @@ def lm(args: Args) -> Answer:
 
 
 def _train(args: Args) -> Answer:
+    from remanence.models.local.folders import write_model
     from remanence.models.local.packing import pack
     from remanence.models.local.training import train
 
@@ -37,17 +38,18 @@ def _train(args: Args) -> Answer:
         raise InputError("train needs texts and a folder.", "Run: remanence lm train notes.txt --out FOLDER")
     folder = Path(args.out)
     texts = [text_of(name) for name in args.paths]
-    opened = _continued(args, folder) if args.resume else _begun(args, folder, texts)
-    model, tokenizer, spec = opened
+    model, tokenizer, spec = _continued(args, folder) if args.resume else _begun(args, texts)
     data = pack(texts, tokenizer)
+    if not args.resume:
+        write_model(folder, model, tokenizer)
     with show.Bar("steps", "done", resumes=False) as bar:
         done = train(model, data, spec, folder=folder, resume=args.resume, progress=bar)
     return Answer({"folder": str(folder), **asdict(done)}, lambda: _trained(folder, done))
 
 
-def _begun(args: Args, folder: Path, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
-    """A new model in a new folder."""
-    from remanence.models.local import folders, nano
+def _begun(args: Args, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
+    """A new model."""
+    from remanence.models.local import nano
     from remanence.models.local.training import TrainSpec
 
     if args.steps is not None and args.minutes is not None:
@@ -61,9 +63,7 @@ def _begun(args: Args, folder: Path, texts: list[str]) -> tuple[Any, PreTrainedT
         steps=1000 if args.steps is None else args.steps, minutes=args.minutes or 0.0, context=said["context"],
         batch=said["batch"], lr=said["lr"], seed=said["seed"], rule=said["rule"],
     )  # fmt: skip
-    model = nano.new(sizes)
-    folders.write_model(folder, model, tokenizer)
-    return _placed(model), tokenizer, spec
+    return _placed(nano.new(sizes)), tokenizer, spec
 
 
 def _continued(args: Args, folder: Path) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
