@@ -154,7 +154,8 @@ def _back(pieces: Sequence[Chunk], tokens: int) -> list[Chunk]:
 def _used(parts: Sequence[Part], pieces: Sequence[Piece]) -> tuple[Used, ...]:
     """Parts and pieces, laid over each other."""
     hows: list[How] = [piece.how for piece in pieces for _ in range(piece.tokens)]
-    hows += itertools.repeat("fresh", sum(len(part.ids) for part in parts) - len(hows))
+    rest: How = "fresh"
+    hows += [rest] * (sum(len(part.ids) for part in parts) - len(hows))
     found: list[Used] = []
     at = 0
     for part in parts:
