@@ -57,7 +57,7 @@ class LocalReader:
             ready = assemble(prompt, blocks, lm, mode=self._mode)
         except ContextTooLongError as error:
             return Draw("", (), Cost(), (*notes, str(error)))
-        written = lm.generate(ready.ids, cache=ready.cache, max_new=_room(lm, len(ready.ids)), stop=("\n",))
+        written = lm.generate(ready.ids, cache=ready.cache, max_new=_room(lm, len(ready.ids)), stop=frame.stop)
         forms = self._used(ready, held)
         self._rooms.store.payloads.used({one.id: one.saved for one in forms if one.id is not None})
         self._rooms.store.payloads.read([cube.id for cube in cubes])

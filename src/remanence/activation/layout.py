@@ -44,8 +44,8 @@ def render(cube: MemCube) -> str:
 
 
 def render_plain(cube: MemCube) -> str:
-    """A memory as its text on a line, its line ends made blanks: for small models that know no JSON."""
-    return " ".join(cube.text.split()) + "\n"
+    """A memory as its text with a blank behind it, its line ends made blanks: for small models that know no JSON."""
+    return " ".join(cube.text.split()) + " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,11 @@ class Frame:
     render: Render = render
     special: bool = False
     """Whether head, middle and tail hold special tokens of a chat template."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside the model's own end."""
 
 
-PLAIN = Frame("Context: ", "Question: ", "\nAnswer:", render_plain)
+PLAIN = Frame("Context: ", "Question: ", " Answer:", render_plain, stop=("\n", "Question:"))
 """For models without a chat template that are too small for instructions."""
 
 FRAME = "remanence_frame"
