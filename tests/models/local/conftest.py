@@ -23,7 +23,9 @@ def one_thread():
 
 def tiny(seed: int = 0, **sizes) -> CausalLM:
     """Two layers over bytes, 259 tokens; the embedding is not the output, or it would only repeat itself."""
-    spec = nano.NanoSpec(**{"depth": 2, "vocab": 259, "context": 256, "width": 32, "heads": 4, "seed": seed, "tied": False, **sizes})
+    spec = nano.NanoSpec(
+        **{"depth": 2, "vocab": 259, "context": 256, "width": 32, "heads": 4, "seed": seed, "tied": False, **sizes}
+    )
     return CausalLM.of(nano.new(spec), tokenizing.byte_tokenizer(), name="tiny")
 
 
