@@ -4,6 +4,9 @@ from math import log
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from remanence.activation.scorers import (
     H2O,
@@ -155,3 +158,9 @@ def test_words_by_the_marks_of_tokenizers():
     letters = byte_tokenizer()
     ids = letters("a kiln", add_special_tokens=False)["input_ids"]
     assert words_of(ids, letters) == [0, 1, 1, 1, 1, 1]
+
+    pieces = ["[UNK]", "kil", "##n", "fi", "##red", "."]
+    marked = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({one: i for i, one in enumerate(pieces)}, "[UNK]"))
+    )
+    assert words_of([1, 2, 3, 4, 5], marked) == [0, 0, 1, 1, 2]

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from remanence.activation.rope import Rope
-from remanence.activation.scorers import SCORERS, H2O, Knorm, SirLLM, SnapKV, StreamingLLM, Tova
+from remanence.activation.scorers import H2O, SCORERS, Knorm, SirLLM, SnapKV, StreamingLLM, Tova
 from remanence.activation.slots import chosen, turned
 from remanence.activation.streaming import StreamingMemory
 from remanence.errors import ContextTooLongError, InputError, ModelMismatchError, PayloadDamagedError
@@ -338,6 +338,19 @@ def test_what_is_written_is_remembered_and_the_same_with_room_for_all():
     assert small.seen == seen + len(written.ids)
 
 
+def test_room_for_what_is_written_is_made_at_once():
+    """So that the cache is not rotated anew for every token."""
+    memory, by_hand = (StreamingMemory(lm(), 36, SirLLM()) for _ in range(2))
+    for one in (memory, by_hand):
+        one.feed(tokens(36))
+    written = memory.generate(3)
+    assert len(written.ids) == 3
+    by_hand._make_room(3)
+    for id_ in written.ids:
+        by_hand.feed([id_], 0)
+    assert memory.kept() == by_hand.kept()
+
+
 def test_kept_tokens_are_a_text():
     memory = StreamingMemory(lm(), 30, SirLLM(), sinks=2)
     memory.feed(TEXT[:30], 0)
@@ -360,11 +373,12 @@ def test_kept_tokens_of_each_head_are_none():
 
 
 def test_attention_is_watched_without_a_trace():
-    before = lm().model.config._attn_implementation
-    memory = StreamingMemory(lm(), 30, SnapKV(4))
+    fresh = lm.__wrapped__()
+    assert fresh.model.config._attn_implementation == "sdpa"
+    memory = StreamingMemory(fresh, 30, SnapKV(4))
     memory.feed(TEXT)
-    assert lm().model.config._attn_implementation == before
-    assert not any(module._forward_hooks for module in lm().model.modules())
+    assert fresh.model.config._attn_implementation == "sdpa"
+    assert not any(module._forward_hooks for module in fresh.model.modules())
 
 
 # ── in a file ────────────────────────────────────────────────────────────────────────────────────────────────────────────
