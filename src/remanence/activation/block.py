@@ -110,22 +110,32 @@ def block_of(
     )  # fmt: skip
 
 
-def crop(block: Block, tokens: int) -> Block:
-    """The first `tokens` of a block, at least one. What was stored with loss is as it decodes, in fp32."""
-    if tokens >= len(block.ids):
+def cut(block: Block, first: int, last: int) -> Block:
+    """Tokens `first` to `last`, excluded, of a block, at least one. What was stored with loss is as it decodes, in fp32."""
+    if (first, last) == (0, len(block.ids)):
         return block
     segments: list[Segment] = []
-    left = tokens
+    at = 0
     for segment in block.segments:
-        if left <= 0:
-            break
-        segments.append(replace(segment, tokens=min(left, segment.tokens)))
-        left -= segment.tokens
-    cut = block_of(
-        block.ids[:tokens], [(keys[:, :tokens], values[:, :tokens]) for keys, values in block.pairs()], "fp32",
-        block.fingerprint, start=block.start, parent=block.parent, segments=segments, rope=block.rope,
+        inside = min(at + segment.tokens, last) - max(at, first)
+        if inside > 0:
+            segments.append(replace(segment, tokens=inside))
+        at += segment.tokens
+    part = block_of(
+        block.ids[first:last], [(keys[:, first:last], values[:, first:last]) for keys, values in block.pairs()], "fp32",
+        block.fingerprint, start=block.start + first, segments=segments, rope=block.rope,
     )  # fmt: skip
-    return replace(cut, lossless=block.lossless, quality=block.quality)
+    return replace(part, lossless=block.lossless, quality=block.quality, parent=parent_at(block, first))
+
+
+def parent_at(block: Block, first: int) -> str:
+    """The parent of what a block holds from token `first` on.
+
+    What stood before a block that does not begin a prompt is known as a digest only: then it is one that no prompt has.
+    """
+    if not first:
+        return block.parent
+    return digest_of(block.ids[:first]) if block.parent == NOTHING else f"{block.parent}+{first}"
 
 
 def same_numbers(one: Block, other: Block) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transformers import Cache, DynamicCache
 
@@ -44,10 +45,11 @@ def capture(
     _, cache = extend(ids, lm, _began(prefix, lm, chunk), chunk=chunk)
     pairs = [(keys[:, len(before) :], values[:, len(before) :]) for keys, values in plain_pairs(cache)]
     seconds = time.perf_counter() - began
-    return block_of(
+    block = block_of(
         ids, pairs, precision, lm.fingerprint, start=len(before), parent=digest_of(before) if before else NOTHING,
         segments=segments, rope=_rope(lm), group=group, seconds=seconds,
     )  # fmt: skip
+    return replace(block, lossless=block.lossless and (not isinstance(prefix, Block) or prefix.lossless))
 
 
 def cache_from(block: Block, lm: CausalLM) -> DynamicCache:

@@ -169,7 +169,7 @@ def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(memoryview(cast("Any", tensors[name].contiguous().flatten().view(torch.uint8).numpy())))
     return digest.hexdigest()
 
 
