@@ -103,7 +103,8 @@ def _tokenizer(vocab: str, texts: list[str]) -> PreTrainedTokenizerBase:
 
 def _sample(args: Args) -> Answer:
     model = _opened(args)
-    ids = model.encode(args.prompt or "") or [model.tokenizer.bos_token_id or 0]
+    start = model.tokenizer.bos_token_id
+    ids = model.encode(args.prompt or "") or [start if isinstance(start, int) else 0]
     made = model.generate(
         ids, max_new=args.max_new, temperature=args.temperature, seed=0 if args.seed is None else args.seed
     )
