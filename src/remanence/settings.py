@@ -77,6 +77,9 @@ class Settings:
     """How long a write waits for another process before `StoreBusyError`."""
     commit_every: int = 256
     """Messages per transaction in a long `add` or `ingest`."""
+    payload_quota: int = 8_000_000_000
+    """Bytes that the files of caches and adapters may take together, in the folder beside the store. Caches make room for others;
+    adapters do not."""
     max_text: int = 1_000_000
     """Characters of one cube."""
     max_question: int = 32_000
@@ -144,7 +147,7 @@ def _is_finite(value: object) -> bool:
 
 
 _COUNTS = (
-    "commit_every", "max_text", "max_question", "max_file", "max_meta", "model_concurrency", "model_context",
+    "commit_every", "payload_quota", "max_text", "max_question", "max_file", "max_meta", "model_concurrency", "model_context",
 )  # fmt: skip
 _CHOICES = (
     ("precision", get_args(Precision)),
