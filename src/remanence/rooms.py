@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
     from remanence.recall.query import Query
+    from remanence.shelf import Shelf
 
 
 LOCAL = "local:"
@@ -60,6 +61,7 @@ class Rooms:
         self.recall_: Recall | None = None
         """The indexes, None before the first question."""
         self._local: dict[str, CausalLM] = {}
+        self._shelf: Shelf | None = None
         self._opening = threading.Lock()
         self.quiet = threading.local()
         """Whether this thread asks as a part of another question; see `questions.unrecorded`."""
@@ -155,6 +157,21 @@ class Rooms:
             if str(model) not in self._local:
                 self._local[str(model)] = CausalLM.open(model)
             return self._local[str(model)]
+
+    @property
+    def shelf(self) -> Shelf:
+        """Caches that are open."""
+        with self._opening:
+            if self._shelf is None:
+                from remanence.shelf import Shelf
+
+                self._shelf = Shelf(self.store)
+            return self._shelf
+
+    def let_go(self) -> None:
+        """Drop what models on this machine hold in memory of what they read: something of it was forgotten."""
+        with self._opening:
+            self._shelf, self._model = None, None
 
     @property
     def quarantine(self) -> Quarantine:

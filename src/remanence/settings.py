@@ -17,6 +17,7 @@ Durability = Literal["full", "normal"]
 Recognition = Literal["score", "model"]
 Background = Literal["off", "extract", "pair", "both"]
 Switch = Literal["on", "off"]
+Composition = Literal["exact", "repair", "blend"]
 Logged = Literal["off", "principals", "all"]
 
 
@@ -77,6 +78,11 @@ class Settings:
     """How long a write waits for another process before `StoreBusyError`."""
     commit_every: int = 256
     """Messages per transaction in a long `add` or `ingest`."""
+    composition: Composition = "exact"
+    """How caches may enter a prompt of a model on this machine: only where they are `exact`, or moved behind other memories as well, an
+    approximation, with the first tokens computed again (`repair`) or those that differ most (`blend`)."""
+    schedule: Switch = "off"
+    """Whether rounds of care move memories between forms as the scheduler says."""
     payload_quota: int = 8_000_000_000
     """Bytes that the files of caches and adapters may take together, in the folder beside the store. Caches make room for others;
     adapters do not."""
@@ -151,6 +157,8 @@ _COUNTS = (
 )  # fmt: skip
 _CHOICES = (
     ("precision", get_args(Precision)),
+    ("composition", get_args(Composition)),
+    ("schedule", get_args(Switch)),
     ("durability", get_args(Durability)),
     ("recognition", get_args(Recognition)),
     ("background", get_args(Background)),

@@ -33,11 +33,11 @@ def teach(
     lm = CausalLM.of(new(spec), tokenizer, name=f"nano that knows world {world.seed}")
     known = examples(lm, world.curriculum())
     read = examples(lm, world.copies(copies, seed=schedule.seed))
-    lm.model.requires_grad_(True)  # noqa: FBT003 — torch's own way
+    lm.model.requires_grad_(True)
     try:
         learn(lm.model, known * max(1, len(read) // len(known)) + read, schedule, progress=progress)
     finally:
-        lm.model.requires_grad_(False)  # noqa: FBT003
+        lm.model.requires_grad_(False)
     return lm
 
 
