@@ -20,6 +20,8 @@ from torch import Tensor
 
 from remanence.errors import InputError, QuotaError
 from remanence.models.local.causal import CausalLM
+from remanence.models.local.fingerprint import Fingerprint
+from remanence.parametric import marks, tensorfile
 from remanence.parametric.lookupreading import Reading
 from remanence.parametric.lookuptable import LookupSpec, NGram, Owner, RowSet, Table
 from remanence.parametric.lookuptraining import Note, RowTraining, Written, trained
@@ -49,13 +51,13 @@ class LookupMemory:
         self.lm = lm
         self.spec = spec or LookupSpec()
         hidden = int(lm.model.config.hidden_size)
-        dim = self.spec.dim or hidden
-        if dim > hidden:
-            raise InputError(f"Rows of {dim} do not fit a hidden size of {hidden}.", "Choose a smaller `dim`.")
-        self.width = dim * 2 if self.spec.gated else dim
-        up = None if dim == hidden else _orthonormal(dim, hidden, self.spec.seed)
+        self.width = self.spec.dim or hidden
+        if self.width > hidden:
+            raise InputError(f"Rows of {self.width} do not fit a hidden size of {hidden}.", "Choose a smaller `dim`.")
+        up = None if self.width == hidden else _orthonormal(self.width, hidden, self.spec.seed)
         self._reading = Reading(lm.model, self.spec, Table(self.spec, (), self.width), up)
         self._lock = threading.RLock()
+        self._mark = ""
 
     @property
     def owners(self) -> tuple[Owner, ...]:
@@ -76,11 +78,17 @@ class LookupMemory:
         """Let the model read the rows. Doing it again changes nothing."""
         with self._lock:
             self._reading.attach()
+            self._marked()
 
     def detach(self) -> None:
         """Take the hooks out of the model, which is then as it was."""
         with self._lock:
             self._reading.detach()
+            self._marked()
+
+    def stands_on(self) -> Fingerprint:
+        """The model that the rows belong to: what is in use now, these rows left out."""
+        return marks.without(self.lm, self._mark)
 
     @contextmanager
     def reading(self) -> Iterator[LookupMemory]:
@@ -129,13 +137,13 @@ class LookupMemory:
                 table = self._placed(table, new)
             else:
                 table = Table(self.spec, [*table.sets, *new], self.width)
-            self._reading.table = table
+            self._put(table)
 
     def delete(self, ids: Iterable[str]) -> int:
         """Drop every row of these cubes, in all versions, and say how many there were. Cubes without rows are no error."""
         with self._lock:
             before = len(self._reading.table.values)
-            self._reading.table = self._without(set(ids))
+            self._put(self._without(set(ids)))
             return before - len(self._reading.table.values)
 
     def held_under(self, text: str) -> dict[Owner, int]:
@@ -164,6 +172,19 @@ class LookupMemory:
         shared = sum(len(held) > 1 for held in table.index.values())
         taken = tuple((table.counts > 0).sum(1).tolist())
         return Occupancy(len(table.values), len(table.index), shared, taken, self.spec.size)
+
+    def _put(self, table: Table) -> None:
+        self._reading.table = table
+        self._marked()
+
+    def _marked(self) -> None:
+        """Let the fingerprint of the model say which rows it reads; an empty memory changes nothing and says nothing."""
+        table, mark = self._reading.table, ""
+        if self._reading.attached and table.sets:
+            named = {f"{rows.owner.id}/{rows.owner.version}": rows.values for rows in table.sets}
+            mark = "rows:" + tensorfile.digest_of(named)
+        marks.change(self.lm, self._mark, mark)
+        self._mark = mark
 
     def _without(self, ids: set[str]) -> Table:
         table = self._reading.table

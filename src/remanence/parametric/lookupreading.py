@@ -126,22 +126,10 @@ class Reading:
 
     def _added(self, hidden: Tensor, hits: Hits, number: int) -> Tensor:
         values = cast("Tensor", self._local.values)[:, number]
-        before = hidden
         for texts, places, rows in hits.passes:
             read = values[rows.to(values.device)].to(hidden.device)
+            if self._up is not None:
+                read = read @ self._up.to(hidden.device)
             at = (texts.to(hidden.device), places.to(hidden.device))
-            added = self._spec.gate * self._gated(read, before[at].float())
-            hidden = hidden.index_put(at, added.to(hidden.dtype), accumulate=True)
+            hidden = hidden.index_put(at, (self._spec.gate * read).to(hidden.dtype), accumulate=True)
         return hidden
-
-    def _gated(self, read: Tensor, here: Tensor) -> Tensor:
-        """Rows [n, width] as they are added to the residual stream [n, hidden]."""
-        if not self._spec.gated:
-            return self._raised(read)
-        value, key = read.chunk(2, dim=-1)
-        here = here * torch.rsqrt(here.square().mean(-1, keepdim=True) + 1e-6)
-        agreed = (self._raised(key) * here).sum(-1, keepdim=True) / key.shape[-1] ** 0.5
-        return torch.sigmoid(agreed) * self._raised(value)
-
-    def _raised(self, read: Tensor) -> Tensor:
-        return read if self._up is None else read @ self._up.to(read.device)

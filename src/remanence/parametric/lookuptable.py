@@ -31,8 +31,8 @@ _MIX = 0x9E3779B97F4A7C15
 class LookupSpec:
     """The shape of a lookup memory. Two memories can exchange rows only if their specs are equal."""
 
-    layers: tuple[int, ...] = (1,)
-    """Before which layers of the decoder rows are added to the residual stream."""
+    layers: tuple[int, ...] = (-1,)
+    """Before which layers of the decoder rows are added to the residual stream; negative ones count from the end."""
     orders: tuple[int, ...] = (2, 3)
     """Lengths of the n-grams, in tokens."""
     dim: int = 0
@@ -41,10 +41,8 @@ class LookupSpec:
     """Hash functions, 2 to 4."""
     size: int = 65_536
     """Slots per head; each head uses a prime number of them."""
-    gated: bool = True
-    """Each row has a key beside its value, and sigmoid(key · h / sqrt(dim)) of the normalised residual stream h scales it."""
     gate: float = 1.0
-    """What a row is multiplied by before it is added, in any case."""
+    """What a row is multiplied by before it is added."""
     read: Literal["best", "all"] = "best"
     """Where several cubes have rows: read those of the cube that most n-grams of the last `window` tokens belong to, or all."""
     window: int = 32

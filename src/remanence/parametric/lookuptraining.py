@@ -65,6 +65,8 @@ class Written:
     steps: int
     loss: float
     """The largest mean negative log-likelihood of an answer, nats per token."""
+    skipped: int
+    """Pairs whose prompt names none of the entities: no row could be read there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,12 @@ def trained(
     TrainingError
         The loss is not a number.
     """
-    texts = [_encoded(lm, prompt, answer) for prompt, answer in note.pairs]
-    if not texts:
+    every = [_encoded(lm, prompt, answer) for prompt, answer in note.pairs]
+    if not every:
         raise InputError(f"The note of {note.owner.id} has no prompt with an answer.", "Give it at least one.")
-    entities = _entities(lm, note, [ids for ids, _ in texts])
-    ngrams = _chosen(spec, how, texts, entities)
+    entities = _entities(lm, note, [ids[:start] for ids, start in every])
+    texts = [(ids, start) for ids, start in every if not entities or _named(ids[:start], entities)]
+    ngrams = _chosen(spec, how, texts)
     if not ngrams:
         raise InputError(
             f"No n-gram of the note of {note.owner.id} can hold a row.",
@@ -110,7 +113,7 @@ def trained(
         )
     rows = RowSet(note.owner, ngrams, torch.zeros(len(ngrams), len(spec.layers), width), entities)
     values, steps, loss = _descended(lm, reading, Table(spec, [rows], width), texts, note, how)
-    return replace(rows, values=values), Written(note.owner, len(ngrams), steps, loss)
+    return replace(rows, values=values), Written(note.owner, len(ngrams), steps, loss, len(every) - len(texts))
 
 
 def _descended(
@@ -187,17 +190,20 @@ def _entities(lm: CausalLM, note: Note, texts: list[list[int]]) -> tuple[NGram, 
     """The token sequences of the entities as they stand in the prompts: a tokenizer writes a word after a space differently."""
     forms = {before + name + after for name in note.entities for before in ("", " ") for after in ("", "'s")}
     wanted = {tuple(lm.encode(form)) for form in forms} - {()}
-    found = {entity for entity in wanted if any(contains(ids, entity) >= 0 for ids in texts)}
+    found = {entity for entity in wanted if any(_named(ids, (entity,)) for ids in texts)}
     if note.entities and not found:
         raise InputError(
-            f"None of the entities of the note of {note.owner.id} stands in a prompt of it.", "Give names as they stand."
+            f"None of the entities of the note of {note.owner.id} stands in a prompt of it.",
+            "Give names as they stand.",
         )
     return tuple(sorted(found))
 
 
-def _chosen(
-    spec: LookupSpec, how: RowTraining, texts: list[tuple[list[int], int]], entities: tuple[NGram, ...]
-) -> tuple[NGram, ...]:
+def _named(ids: Sequence[int], entities: tuple[NGram, ...]) -> bool:
+    return any(contains(ids, entity) >= 0 for entity in entities)
+
+
+def _chosen(spec: LookupSpec, how: RowTraining, texts: list[tuple[list[int], int]]) -> tuple[NGram, ...]:
     """The n-grams that get rows: all that end before the last token."""
     found: set[NGram] = set()
     for ids, start in texts:
