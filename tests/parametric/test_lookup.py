@@ -91,7 +91,7 @@ ngram = st.lists(st.integers(0, 4), min_size=1, max_size=3).map(tuple)
 row_sets = st.lists(
     st.tuples(st.sets(ngram, min_size=1, max_size=6), st.lists(ngram, max_size=2)),
     max_size=4,
-    unique_by=lambda one: id(one),
+    unique_by=id,
 )
 
 

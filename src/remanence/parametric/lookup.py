@@ -11,7 +11,7 @@ a table during pretraining to hold common local knowledge. Here the model is fro
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ class LookupMemory:
         return marks.without(self.lm, self._mark)
 
     @contextmanager
-    def reading(self) -> Iterator[LookupMemory]:
+    def reading(self) -> Generator[LookupMemory]:
         """Attached inside, and as before outside."""
         was = self.attached
         self.attach()

@@ -105,7 +105,8 @@ def details(path: Path) -> dict[str, Any]:
 
 
 def _spec(said: Mapping[str, Any]) -> LookupSpec:
-    return LookupSpec(**{**said, "layers": tuple(said["layers"]), "orders": tuple(said["orders"])})
+    plain: dict[str, Any] = {**said, "layers": tuple(said["layers"]), "orders": tuple(said["orders"])}
+    return LookupSpec(**plain)
 
 
 def _sets(tensors: Mapping[str, Tensor], owners: Sequence[Sequence[Any]]) -> list[RowSet]:

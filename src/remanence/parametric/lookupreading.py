@@ -7,7 +7,7 @@ cache whose tokens are not known is refused: n-grams that reach back into it wou
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -64,7 +64,7 @@ class Reading:
         self._seen[cache] = torch.tensor([list(ids)], dtype=torch.long)
 
     @contextmanager
-    def only(self, table: Table, values: Tensor) -> Iterator[None]:
+    def only(self, table: Table, values: Tensor) -> Generator[None]:
         """In this thread, read this table with these values [rows, layers, dim] in place of the memory's own."""
         was = self.attached
         self.attach()

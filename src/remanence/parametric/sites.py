@@ -6,7 +6,7 @@ Two families are known: Llama-style decoders (`model.layers[i].mlp.down_proj`, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -109,7 +109,7 @@ def projection(model: nn.Module, index: int) -> Projection:
 
 
 @contextmanager
-def hooked(*handles: RemovableHandle) -> Iterator[None]:
+def hooked(*handles: RemovableHandle) -> Generator[None]:
     """Hooks that are gone afterwards, whatever happens."""
     try:
         yield
@@ -129,6 +129,18 @@ def inputs_of(model: nn.Module, found: Projection, ids: Tensor, mask: Tensor | N
     with hooked(found.module.register_forward_pre_hook(keep)):
         model(input_ids=ids, attention_mask=mask, use_cache=False)
     return kept[0]
+
+
+def weight_shape(model: nn.Module, name: str) -> tuple[int, int] | None:
+    """(out, in) of a linear layer by its name; None where the model has no linear layer of that name."""
+    try:
+        module = model.get_submodule(name)
+    except AttributeError:
+        return None
+    if not isinstance(module, nn.Linear | Conv1D):
+        return None
+    first, second = module.weight.shape
+    return (second, first) if isinstance(module, Conv1D) else (first, second)
 
 
 def _parts(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
