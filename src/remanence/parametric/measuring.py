@@ -66,9 +66,9 @@ class Effort:
     """Tokens of a continuation."""
     precisions: tuple[int, ...] = (8, 4)
     """Bits of the quantised weights."""
-    checkpoints: tuple[int, ...] = (2, 4, 8, 16)
+    checkpoints: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Steps of relearning at which is looked."""
-    relearning_rate: float = 1e-3
+    relearning_rate: float = 2e-4
     seed: int = 0
 
 

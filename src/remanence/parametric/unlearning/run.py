@@ -94,31 +94,50 @@ def unlearn(
     The forget loss is added to the retain loss, both with weight 1, on `batch_size` examples of each side per step; AdamW, weight decay
     0.01, a constant learning rate.
 
-    Args:
-        lm: The model. It is not changed, whatever happens.
-        forget: Prompts with the answers that are to go.
-        retain: Prompts with answers that are to stay. `ga` does not look at them, and destroys them.
-        method: `ihl` (LoKU's inverted hinge), `ihl+fila` (started from a Fisher-weighted cut, adapters only), `ga` (gradient ascent),
-            `gd` (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy).
-            Training from scratch without the examples, the oracle, is no method of this function.
-        on: `adapter` changes low-rank factors, `full` every parameter.
-        adapter: The factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as they
-            are and the result adds 2 r ranks. None: new factors of rank `rank` on the layers that `endings` names.
-        rank: r of new factors.
-        endings: Endings of the names of the layers that are changed; () for every linear layer but the output head.
-        steps: Steps of the optimiser.
-        lr: Learning rate; None for that of `LEARNING_RATES`.
-        batch_size: Most examples per side and step.
-        seed: Of the order of the examples, and of new factors.
-        stop: Asked before every step; True breaks off.
-        progress: Told the step, the number of steps, and the loss.
+    Parameters
+    ----------
+    lm
+        The model. It is not changed, whatever happens.
+    forget
+        Prompts with the answers that are to go. Leave out what every answer has, such as the full stop.
+    retain
+        Prompts with answers that are to stay. `ga` does not look at them, and destroys them.
+    method
+        `ihl` (LoKU's inverted hinge), `ihl+fila` (begun from a Fisher-weighted cut, adapters only), `ga` (gradient ascent), `gd`
+        (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy). The oracle,
+        training without the examples, is no method of this function.
+    on
+        `adapter` changes low-rank factors, `full` every parameter.
+    adapter
+        The factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as they
+        are and the result has 2 r ranks more. None: new factors of rank `rank` on the layers that `endings` names.
+    rank
+        r of new factors.
+    endings
+        Endings of the names of the layers that are changed; () for every linear layer but the output head.
+    steps
+        Steps of the optimiser.
+    lr
+        Learning rate; None for that of `LEARNING_RATES`.
+    batch_size
+        Most examples per side and step.
+    seed
+        Of the order of the examples, of new factors, and of the retain examples that FILA looks at.
+    stop
+        Asked before every step; True breaks off.
+    progress
+        Told the step, the number of steps, and the loss.
 
-    Returns:
-        New factors of the original base, or new weights.
+    Returns
+    -------
+    New factors of the original base, or new weights.
 
-    Raises:
-        InputError: No examples, or options that contradict each other.
-        TrainingError: The loss is not a number, or `stop` said so. Nothing has changed.
+    Raises
+    ------
+    InputError
+        No examples, or options that contradict each other.
+    TrainingError
+        The loss is not a number, or `stop` said so. Nothing has changed.
     """
     began = time.perf_counter()
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
@@ -129,7 +148,10 @@ def unlearn(
         plan = _full(lm.model)
     else:
         held, layers = dict(adapter or {}), linears(lm.model, tuple(adapter or ()) or endings)
-        begun = fila.start(lm.model, layers, forget, retain, rank, held=held, device=device) if objective.fila else None
+        begun = None
+        if objective.fila:  # as many retain examples as forget examples, as LoKU draws them
+            some = next(drawn(retain, len(forget), generator))
+            begun = fila.start(lm.model, layers, forget, some, rank, held=held, device=device)
         importance = time.perf_counter() - began if begun else 0.0
         plan = _low_rank(lm.model, held, held if held and not begun else fresh(layers, rank, generator), begun)
     sides = (drawn(forget, batch_size, generator), drawn(retain or forget, batch_size, generator))
