@@ -22,7 +22,7 @@ from torch.func import functional_call
 from remanence.errors import InputError, TrainingError
 from remanence.models.local.causal import CausalLM
 from remanence.parametric.unlearning.examples import IGNORED, Batch, Example, batch, examples
-from remanence.parametric.unlearning.factors import Factors, attached
+from remanence.parametric.unlearning.factors import Factors, attached, check_fit
 from remanence.parametric.unlearning.fila import effective
 from remanence.parametric.unlearning.losses import cross_entropy, told
 
@@ -139,10 +139,7 @@ def measure(
 
 def _weights(model: nn.Module, factors: Factors) -> dict[str, Tensor]:
     """What replaces the model's own parameters: the layers that an adapter changes."""
-    modules = dict(model.named_modules())
-    layers = {name: layer for name in factors if isinstance(layer := modules.get(name), nn.Linear)}
-    with attached(model, factors):  # refuses what does not fit
-        return effective(layers, factors)
+    return effective(check_fit(model, factors), factors)
 
 
 def _run(model: nn.Module, weights: Mapping[str, Tensor], put: Batch) -> Tensor:

@@ -86,25 +86,33 @@ def attached(model: nn.Module, factors: Factors) -> Generator[None]:
 
     Raises `ModelMismatchError` for a layer that is not there or has other sizes.
     """
+    layers = check_fit(model, factors)
     handles: list[Any] = []
     try:
         for name, factor in factors.items():
-            handles.append(_layer(model, name, factor).register_forward_hook(_adding(factor)))
+            handles.append(layers[name].register_forward_hook(_adding(factor)))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _layer(model: nn.Module, name: str, factor: Factor) -> nn.Linear:
-    layer = dict(model.named_modules()).get(name)
-    if not isinstance(layer, nn.Linear):
-        raise ModelMismatchError(
-            f"The model has no linear layer {name}.", "Use the model that the adapter was made with."
-        )
-    if (layer.out_features, layer.in_features) != (factor.b.shape[0], factor.a.shape[1]):
-        raise ModelMismatchError(f"The layer {name} has other sizes.", "Use the model that the adapter was made with.")
-    return layer
+def check_fit(model: nn.Module, factors: Factors) -> dict[str, nn.Linear]:
+    """The layers that changes are for. Raises `ModelMismatchError` for one that is not there or has other sizes."""
+    modules = dict(model.named_modules())
+    found: dict[str, nn.Linear] = {}
+    for name, factor in factors.items():
+        layer = modules.get(name)
+        if not isinstance(layer, nn.Linear):
+            raise ModelMismatchError(
+                f"The model has no linear layer {name}.", "Use the model that the adapter was made with."
+            )
+        if (layer.out_features, layer.in_features) != (factor.b.shape[0], factor.a.shape[1]):
+            raise ModelMismatchError(
+                f"The layer {name} has other sizes.", "Use the model that the adapter was made with."
+            )
+        found[name] = layer
+    return found
 
 
 def _adding(factor: Factor) -> Any:
