@@ -19,6 +19,7 @@ UNGATED = {"acting_as", "close", "trust.screen"}
 DOORS = {
     "lifecycle": ("lifecycle", "Lifecycle"), "access": ("accessing", "Access"), "audit": ("auditing", "Audit"),
     "receipts": ("forgetting", "Receipts"), "trust": ("trusting", "Trusting"), "admission": ("admission", "Admission"),
+    "forms": ("forms", "Forms"),
 }  # fmt: skip
 CALLS = {
     "add": lambda m, c: m.add("x", space="work"),
@@ -58,6 +59,7 @@ CALLS = {
     "access.sync": lambda m, c: m.access.sync(),
     "trust.why": lambda m, c: m.trust.why([c.cube]),
     "admission.propose": lambda m, c: m.admission.propose(Change("profile", {"words": 2}), [], space="work"),
+    "forms.derive": lambda m, c: m.forms.derive([c.id]),
     # arguments by name of the parameter: see `_guessed`
 }
 GUESSES = {

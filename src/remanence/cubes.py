@@ -373,6 +373,23 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class FormUsed:
+    """In which form memories entered an answer."""
+
+    form: Form
+    how: str
+    """`text`; of caches `prefix` (exact) or `composed` (approximate); of weights `routed`."""
+    memories: tuple[str, ...]
+    """Ids of the memories that it stands for."""
+    id: str | None = None
+    """Of the cache or adapter; None for text."""
+    exact: bool = True
+    """Whether the model computed what it would have from the text."""
+    saved: float = 0.0
+    """Seconds that it spared, as measured where it was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with its citations, or an abstention."""
 
@@ -388,10 +405,12 @@ class Answer:
     removed: int = 0
     """Citations of the model that did not support their sentence, and were taken out."""
     method: str = "extractive"
-    """extractive, plain or sure."""
+    """extractive, plain, sure or local."""
     notes: tuple[str, ...] = ()
     standing: tuple[MemCube, ...] = ()
     """Standing instructions that the question brought up."""
+    forms: tuple[FormUsed, ...] = ()
+    """The forms that a language model on this machine answered from; empty for other methods."""
 
 
 class Ids(list[str]):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from remanence.arguments import optional_space
 from remanence.background import Background, Rounds
 from remanence.cubes import DEFAULT_SPACE
 from remanence.errors import NoModelError, UnknownSpaceError
+from remanence.extras import require
 from remanence.governance.admitted import admitted_profile, admitted_settings
 from remanence.settings import Settings
 from remanence.store.protocol import Store
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
     from remanence.encoding import Encoding
     from remanence.governance.quarantine import Quarantine
     from remanence.models.language import LanguageModel
+    from remanence.models.local.causal import CausalLM
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
     from remanence.recall.query import Query
+
+
+LOCAL = "local:"
+"""What the name of a language model on this machine begins with, in the settings."""
 
 
 class Upkeep(NamedTuple):
@@ -52,6 +59,7 @@ class Rooms:
         self._encoding: Encoding | None = None
         self.recall_: Recall | None = None
         """The indexes, None before the first question."""
+        self._local: dict[str, CausalLM] = {}
         self._opening = threading.Lock()
         self.quiet = threading.local()
         """Whether this thread asks as a part of another question; see `questions.unrecorded`."""
@@ -119,6 +127,35 @@ class Rooms:
                 self._model = model and CachedModel(model, self.store.derived)
             return self._model
 
+    def local(self, model: CausalLM | str | Path | None = None) -> CausalLM:
+        """A language model on this machine, kept open: as it is given, from its folder or name, or the one of the settings.
+
+        Raises
+        ------
+        NoModelError
+            None is given, and the settings name none, or a remote one.
+        MissingExtraError
+            The extra `local` is not installed.
+        ModelMissingError, ModelDamagedError
+            There is no such model.
+        """
+        if model is None:
+            if not self.settings.model.startswith(LOCAL):
+                raise NoModelError(
+                    "No language model on this machine was named.",
+                    "Pass model=FOLDER, or set REMANENCE_MODEL=local:FOLDER.",
+                )
+            model = self.settings.model.removeprefix(LOCAL)
+        if not isinstance(model, str | Path):
+            return model
+        require("torch", extra="local", purpose="A language model on this machine")
+        from remanence.models.local.causal import CausalLM
+
+        with self._opening:
+            if str(model) not in self._local:
+                self._local[str(model)] = CausalLM.open(model)
+            return self._local[str(model)]
+
     @property
     def quarantine(self) -> Quarantine:
         """What is held or refused when something is written."""
@@ -141,6 +178,8 @@ class Rooms:
             from remanence.sharing import sync
 
             sync(self.store)
+        if not self.store.payloads.is_tidy():
+            self.store.payloads.sweep()
         if self.settings.background != "off":
             self.background.wake()
         if falls_due:

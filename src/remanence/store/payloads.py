@@ -57,11 +57,7 @@ class Payloads:
     @property
     def folder(self) -> Path:
         """Where the files lie; it is made when the first is written."""
-        if not self._connections.in_memory:
-            return Path(f"{self._connections.location}.payloads")
-        if self._own is None:
-            self._own = Path(tempfile.mkdtemp(prefix="remanence-"))
-        return self._own
+        return self._own or Path(f"{self._connections.location}.payloads")
 
     @contextmanager
     def partial(self) -> Generator[Path]:
@@ -72,6 +68,8 @@ class Payloads:
         StoreUnwritableError
             The folder cannot be made or written.
         """
+        if self._connections.in_memory and self._own is None:
+            self._own = Path(tempfile.mkdtemp(prefix="remanence-"))
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -221,6 +219,14 @@ class Payloads:
         return {cube_id: (count, first, last) for cube_id, count, first, last in found}
 
     # ── care ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_tidy(self) -> bool:
+        """Whether every file is named by a current row; asks without the write lock."""
+        if not self.folder.is_dir():
+            return True
+        with self._connections.read() as connection:
+            named = set(_named(connection))
+        return all(path.name in named or path.suffix == ".part" for path in self.folder.iterdir())
 
     def sweep(self) -> int:
         """Destroy files that no current row names, and what a process that is gone left half written. Returns how many."""

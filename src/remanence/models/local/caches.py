@@ -30,10 +30,11 @@ def pairs(cache: Cache) -> list[tuple[Tensor, Tensor]]:
     UnsupportedModelError
         A layer keeps something else than one key and one value per token: a window, a state, quantised blocks.
     """
-    if not cache.layers or not any(layer.is_initialized for layer in cache.layers):
+    layers = cast(list[Any], cache.layers)
+    if not any(getattr(layer, "is_initialized", True) for layer in layers):
         return []
     found: list[tuple[Tensor, Tensor]] = []
-    for number, layer in enumerate(cache.layers):
+    for number, layer in enumerate(layers):
         if type(layer) is not DynamicLayer or not layer.is_initialized:
             raise UnsupportedModelError(
                 f"Layer {number} of the cache is a {type(layer).__name__}, which does not hold a key and a value per token.",

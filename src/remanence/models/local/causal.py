@@ -59,7 +59,7 @@ class CausalLM:
         name: str = "model",
         folder: Path | None = None,
     ) -> None:
-        self.model = cast(PreTrainedModel, model.eval().requires_grad_(False))
+        self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.folder = folder

@@ -93,7 +93,7 @@ class Fingerprint:
             )
 
 
-def digest(parts: Iterable[bytes]) -> str:
+def digest(parts: Iterable[bytes | memoryview[Any]]) -> str:
     """The first digits of a SHA-256 over the lengths and the bytes of the parts."""
     found = hashlib.sha256()
     for part in parts:
@@ -158,8 +158,7 @@ def weights_of(model: nn.Module) -> str:
         if seen.setdefault(key, name) == name:
             named.append((name, tensor))
     with ThreadPoolExecutor(THREADS) as threads:  # hashing lets other threads run
-        digests = threads.map(lambda one: _tensor_digest(*one), named)
-        return digest(digests)
+        return digest(threads.map(_tensor_digest, *zip(*named, strict=True)))
 
 
 def state_of(model: nn.Module) -> tuple[tuple[int, int], ...]:
@@ -212,7 +211,7 @@ def _tensor_digest(name: str, tensor: Tensor) -> bytes:
 
 def _bytes(tensor: Tensor) -> memoryview[Any]:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())  # without a copy on the CPU
+    return memoryview(cast(Any, flat.view(torch.uint8).numpy()))  # without a copy on the CPU
 
 
 def _json(data: object) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -120,7 +120,7 @@ def _tokenizer(place: str) -> PreTrainedTokenizerBase:
 
 def _weights(place: str, config: Any, dtype: torch.dtype) -> PreTrainedModel:
     with _explained(place, "The weights"):
-        model, told = AutoModelForCausalLM.from_pretrained(
+        model, told = cast(Any, AutoModelForCausalLM).from_pretrained(
             place, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **_HERE
         )
     if lacking := sorted(told["missing_keys"]):  # transformers would make them up
@@ -131,7 +131,7 @@ def _weights(place: str, config: Any, dtype: torch.dtype) -> PreTrainedModel:
 
 
 @contextmanager
-def _explained(place: str, what: str) -> Iterator[None]:
+def _explained(place: str, what: str) -> Generator[None]:
     """Errors of transformers and safetensors, told as ours."""
     try:
         yield
@@ -155,7 +155,7 @@ def _explained(place: str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Without the progress bars and remarks of transformers: what matters of them is raised."""
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
