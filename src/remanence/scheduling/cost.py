@@ -38,13 +38,13 @@ class Machine:
     decode: float = 0.0
     """Seconds per token that is written."""
     load: float = 0.0
-    """Seconds per byte from a file to a cache on the model's device, the file not in the page cache where that can be arranged."""
+    """Seconds per byte from a file to a checked cache on the model's device, the file not in the page cache where that can be arranged."""
     opening: float = 0.0
     """Seconds that a load takes whatever its size."""
     write: float = 0.0
     """Seconds per byte to a file that is durable."""
     hash: float = 0.0
-    """Seconds per byte of the check that a file is what was written."""
+    """Seconds per byte of the check that a file is the one that was written, by each process once."""
     embed: float = 0.0
     """Seconds per token of the embedder."""
     train: float = 0.0

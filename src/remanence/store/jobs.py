@@ -114,12 +114,12 @@ class Jobs:
             if job is not None and job.state is JobState.RUNNING:
                 _move(connection, job, JobState.DONE, now, body or {}, artefact)
 
-    def fail(self, n: int, now: datetime, error: str) -> None:
-        """A running job failed, and why. Nothing happens if it was forgotten meanwhile, or is not running."""
+    def fail(self, n: int, now: datetime, error: str, *, gone: bool = False) -> None:
+        """A running job failed, and why; `gone`: because its memories changed. Nothing happens if it is not running any more."""
         with self._connections.write() as connection:
             job = _find(connection, n)
             if job is not None and job.state is JobState.RUNNING:
-                _move(connection, job, JobState.FAILED, now, {"error": error})
+                _move(connection, job, JobState.FAILED, now, {"error": error, **({"gone": True} if gone else {})})
 
     def put_back(self, n: int, now: datetime) -> None:
         """A running job waits again: it was stopped. Nothing happens if it was forgotten meanwhile, or is not running."""

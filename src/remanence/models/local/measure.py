@@ -128,7 +128,7 @@ def _decoding(lm: CausalLM, ids: Sequence[int]) -> float:
 
 
 def _files(lm: CausalLM, ids: Sequence[int], folder: Path, rounds: int) -> tuple[float, float, float, float]:
-    """Seconds per byte to load, seconds that a load takes at any size, seconds per byte to write and to hash."""
+    """Seconds per byte to load and check, seconds that a load takes at any size, seconds per byte to write and to hash."""
     folder.mkdir(mode=0o700, exist_ok=True)
     sizes, loads, writes, hashes = list[int](), list[float](), list[float](), list[float]()
     cache = lm.forward(ids, keep=1).cache
@@ -172,6 +172,9 @@ def _hash(path: Path) -> str:
 def _load(path: Path, device: torch.device) -> object:
     with safe_open(path, framework="pt", device=str(device)) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+    digest = hashlib.sha256()  # as opening a cache does
+    for tensor in tensors.values():
+        digest.update(memoryview(tensor.cpu().reshape(-1).view(torch.uint8).numpy()))
     layers = len(tensors) // 2
     return caches.cache_of([(tensors[f"{number}.k"], tensors[f"{number}.v"]) for number in range(layers)])
 
