@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.schedules import Schedule
     from remanence.store.parts import Diff, RolledBack
     from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
@@ -584,6 +585,13 @@ class Memory:
         from remanence.forms import Forms
 
         return Forms(self._rooms, self._gate)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Which memories are worth a cache or an adapter on this machine, and the jobs that move them there and back."""
+        from remanence.schedules import Schedule
+
+        return Schedule(self._rooms, self._gate)
 
     @property
     def admission(self) -> Admission:

@@ -23,6 +23,7 @@ from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase
 from remanence.store.grants import Grants
 from remanence.store.imported import imported
+from remanence.store.jobs import Jobs
 from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.payloads import Payloads
@@ -54,6 +55,7 @@ class SQLiteStore:
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
         self.payloads = Payloads(self._connections, settings, clock)
+        self.jobs = Jobs(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
