@@ -7,6 +7,7 @@ put away, and erased when one is forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from remanence.consolidate.product import policy_of
@@ -53,7 +54,13 @@ def make(
     store = rooms.store
     with store.payloads.partial() as path:
         artefact = _derived(lm, parents, form, path, progress, stop, options)
-        return store.payloads.keep(_draft(rooms, parents, artefact), artefact)
+        known = {**artefact.details, "model": str(lm.folder or lm.name)}
+        return keep(rooms, parents, replace(artefact, details=known))
+
+
+def keep(rooms: Rooms, parents: Sequence[MemCube], artefact: Artefact) -> MemCube:
+    """Store an artefact that was made of some memories; StaleError and QuotaError as `make`."""
+    return rooms.store.payloads.keep(_draft(rooms, parents, artefact), artefact)
 
 
 def put_away(rooms: Rooms, cube_id: str, reason: str, by: str = BY) -> None:

@@ -46,8 +46,8 @@ def render(cube: MemCube) -> str:
 
 
 def render_plain(cube: MemCube) -> str:
-    """A memory as its text on a line, its line ends made blanks: for small models that know no JSON."""
-    return " ".join(cube.text.split()) + "\n"
+    """A memory as its text with a blank behind it, its line ends made blanks: for small models that know no JSON."""
+    return " ".join(cube.text.split()) + " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,15 @@ class Frame:
     render: Render = render
     special: bool = False
     """Whether head, middle and tail hold special tokens of a chat template."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside the model's own end."""
 
 
-PLAIN = Frame("Context: ", "Question: ", "\nAnswer:", render_plain)
+PLAIN = Frame("Context: ", "Question: ", " Answer:", render_plain, stop=("\n", "Question:"))
 """For models without a chat template that are too small for instructions."""
 
+FRAME = "remanence_frame"
+"""The entry of a model's `config.json` that names its frame: `plain` for `PLAIN`."""
 _MEMORIES, _QUESTION = "\ue000memories\ue001", "\ue000question\ue001"
 
 
@@ -72,13 +76,15 @@ def frame_of(lm: CausalLM, *, instruction: str = INSTRUCTION, render: Render = r
     """The frame for a model, by its chat template: the instruction and the memories are the system's part, the question the user's.
 
     A template that takes no system's part gets all of it as the user's. Without a template, `System:`, `User:` and
-    `Assistant:` stand before the same parts.
+    `Assistant:` stand before the same parts. A small model that says so in its configuration gets `PLAIN`.
 
     Raises
     ------
     InputError
         The template keeps neither.
     """
+    if getattr(lm.model.config, FRAME, None) == "plain":
+        return PLAIN
     system = f"{instruction}\n<memories>\n{_MEMORIES}</memories>"
     user = f"<question>{_QUESTION}</question>"
     if not getattr(lm.tokenizer, "chat_template", None):
