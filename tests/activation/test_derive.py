@@ -167,7 +167,8 @@ def test_of_several_blocks_of_a_memory_the_best_is_moved(roomy, cubes):
         assert torch.equal(found.cache.layers[1].values, wanted.layers[1].values)
     there = capture(second.ids, roomy, prefix=[*head, *first.ids], precision="fp32", segments=[second.segment])
     behind_what_is_computed = assemble(prompt, [begun, bare, framed, there], roomy, mode="rerotate")
-    assert [part.how for part in behind_what_is_computed.used] == ["exact", "fresh", "exact"]
+    # Both memories begin alike, so that the first tokens of the first one are taken from the block of the second.
+    assert [part.how for part in behind_what_is_computed.used] == ["exact", "exact", "fresh", "exact"]
     assert answers_alike(roomy, behind_what_is_computed, prompt)
 
 
