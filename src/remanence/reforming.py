@@ -133,7 +133,7 @@ def _left(rooms: Rooms, held: _Held, ids: set[str]) -> list[MemCube]:
             cube = rooms.store.get(one)
         except UnknownCubeError:
             continue
-        if cube.superseded_at is None and cube.state in {State.ACTIVE, State.FROZEN}:
+        if cube.form is Form.TEXT and cube.superseded_at is None and cube.state in {State.ACTIVE, State.FROZEN}:
             found.append(cube)
     return found
 
@@ -187,9 +187,14 @@ def _options(cube: MemCube) -> dict[str, Any]:
     assert cube.payload is not None
     if cube.payload.format == _ROWS:
         return {"lookup": True}
-    from remanence.parametric.derive import recipe_of
+    from remanence.parametric.gate import Limits
+    from remanence.parametric.lora import Recipe
+    from remanence.parametric.training import Schedule
 
-    return {"recipe": recipe_of(cube.payload.details)}
+    said = cube.payload.details
+    recipe = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
+    recipe["schedule"] = Schedule(**said["recipe"]["schedule"])
+    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"])}
 
 
 # ── probing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,12 +233,13 @@ def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
 
 def _control(rooms: Rooms, lm: CausalLM, held: _Held, left: Sequence[MemCube]) -> Adapter | None:
     from remanence.parametric.adapterfile import open_
-    from remanence.parametric.derive import derive, reseeded
+    from remanence.parametric.derive import derive
 
-    recipe = reseeded(_options(held.cube)["recipe"], _OTHER_SEED)
+    options = _options(held.cube)
+    schedule = replace(options["recipe"].schedule, seed=options["recipe"].schedule.seed + _OTHER_SEED)
     with rooms.store.payloads.partial() as path:
         try:
-            derive(left, lm, path, recipe=recipe)
+            derive(left, lm, path, **options | {"recipe": replace(options["recipe"], schedule=schedule)})
         except RemanenceError:
             return None
         return open_(path, lm)
