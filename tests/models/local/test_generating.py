@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from remanence.errors import InputError
