@@ -7,9 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import torch
 
 from remanence.evaluation import streams
+from remanence.models.local.causal import CausalLM
+from remanence.models.local.nano import NanoSpec, new
 from remanence.models.local.tokenizing import word_tokenizer
 
 FORMS = Path(__file__).parents[2] / "benchmarks" / "forms"
@@ -20,6 +21,12 @@ def streaming(monkeypatch):
     monkeypatch.syspath_prepend(FORMS)
     yield import_module("streaming")
     sys.modules.pop("streaming", None)
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    monkeypatch.syspath_prepend(FORMS)
+    return import_module("streams_taught")
 
 
 @pytest.fixture
@@ -40,13 +47,13 @@ def test_a_small_run(streaming, page, tmp_path, capsys):
     assert "| sirllm |" in page.tables(result)
 
 
-def test_what_is_taught_is_weighted(streaming):
+def test_what_is_taught_is_weighted(taught):
     tokenizer = word_tokenizer(streams.texts())
-    ids, targets, weights = streaming.batch(random.Random(0), tokenizer, 3)
+    ids, targets, weights = taught.batch(random.Random(0), tokenizer, 3)
     assert ids.shape == targets.shape == weights.shape
     assert ((weights == 30).sum(1) == 1).all(), "one recall in each session"
     assert (targets == ids)[weights > 0].all()
-    ids, targets, weights = streaming.batch(random.Random(0), tokenizer, None)
+    ids, targets, weights = taught.batch(random.Random(0), tokenizer, None)
     moves = weights == 10
     assert (targets == ids)[(weights > 0) & ~moves].all()
     assert not (targets == ids)[moves].all(), "what was played is not what is taught"
@@ -68,9 +75,7 @@ def test_the_reference_players(streaming):
 
 def test_a_memory_says_whether_the_item_was_there(streaming):
     tokenizer = word_tokenizer(streams.texts())
-    torch.manual_seed(0)
-    model = streaming.new(streaming.NanoSpec(depth=1, width=32, heads=2, vocab=len(tokenizer), context=512))
-    lm = streaming.CausalLM.of(model, tokenizer)
+    lm = CausalLM.of(new(NanoSpec(depth=1, width=32, heads=2, vocab=len(tokenizer), context=512)), tokenizer)
     drawn = streams.sessions(-1, 3)
     full = streaming.recalled(lm, drawn, streaming.METHODS["streamingllm"], 512)
     none = streaming.recalled(lm, drawn, streaming.METHODS["streamingllm"], 32)
