@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Asked:
 
     question: str
     names: tuple[str, ...] = ()
-    scope: Scope = Scope()
+    scope: Scope = field(default_factory=Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,7 @@ class Router:
             )
         values = sorted({score for score, _ in known} | set(others))
         edges = [0.0, *values, max(values[-1], 1.0) + 0.1]
-        fits = [
-            _fit((low + high) / 2, (high - low) / 2, known, others) for low, high in zip(edges, edges[1:], strict=False)
-        ]
+        fits = [_fit((low + high) / 2, (high - low) / 2, known, others) for low, high in pairwise(edges)]
         best = min(fits, key=lambda fit: (fit.missed + fit.false, -fit.margin))
         self.threshold = best.threshold
         return best
