@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -257,9 +258,14 @@ def gpt2(tmp_path: Path) -> CausalLM:
     return CausalLM.of(GPT2LMHeadModel(config), tokenizer)
 
 
+def probability(lm):
+    return math.exp(lm.score([lm.encode(EXAMPLE.prompt)], [lm.encode(EXAMPLE.target)])[0].total)
+
+
 def test_models_of_the_other_family(tmp_path):
     lm = gpt2(tmp_path)
     before, samples = weights(lm), ["Question: Where does Mira Kovac live?"]
+    never = probability(lm)
     found = projection(lm.model, 1)
     assert (found.name, found.transposed, found.weight.shape) == ("transformer.h.1.mlp.c_proj", True, (32, 128))
     for edit in (
@@ -267,10 +273,7 @@ def test_models_of_the_other_family(tmp_path):
         memit(lm, [EXAMPLE], [0, 1], "last", samples),
     ):
         with applied(lm, edit):
-            assert (
-                said(lm, [EXAMPLE.prompt]) == [" Oslo"]
-                or lm.score([lm.encode(EXAMPLE.prompt)], [lm.encode(EXAMPLE.target)])[0].total > -1.5
-            )
+            assert probability(lm) > 3 * never
         assert same(lm, before)
     assert trace(lm, [EXAMPLE], noises=2).site.layer in range(3)
 
@@ -314,9 +317,11 @@ def test_requests_that_cannot_be_written(lm, samples):
         rome(lm, [EXAMPLE], Site(9, "last"), samples)
     with pytest.raises(InputError):
         EditRecipe(steps=0)
-    with pytest.raises(TrainingError):
-        rome(lm, [EXAMPLE], site, samples, EditRecipe(rate=1e38, clamp=1e38))
     assert same(lm, before)
+    with torch.no_grad():
+        lm.model.model.norm.weight[0] = math.nan
+    with pytest.raises(TrainingError):
+        rome(lm, [EXAMPLE], site, samples)
     ids = lm.encode("Mira Kovac's home is")
     assert spot(lm, ids, "Mira Kovac", "subject_last") == 1
     assert spot(lm, ids, "Mira Kovac", "last") == len(ids) - 1

@@ -176,8 +176,8 @@ def _written(
 def _essence(lm: CausalLM, request: Request, recipe: EditRecipe, site: Site) -> Batch:
     ids = lm.encode(recipe.essence.format(request.subject))
     at = spot(lm, ids, request.subject, site.place)
-    parts = (torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), torch.full((1, len(ids)), -100))
-    return Batch(*(part.to(lm.device) for part in parts), torch.tensor([at], device=lm.device))
+    rows = torch.tensor([ids], device=lm.device)
+    return Batch(rows, torch.ones_like(rows), torch.full_like(rows, -100), torch.tensor([at], device=lm.device))
 
 
 def _with(lm: CausalLM, module: nn.Module, rows: Batch, delta: Tensor) -> Tensor:

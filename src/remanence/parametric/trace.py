@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from remanence.models.local.causal import CausalLM
 from remanence.parametric.keys import Place, Request, Site, forms, spot
 from remanence.parametric.lookuptable import contains
 from remanence.parametric.sites import embedding, hooked, layers, mlp
+
+PLACES: tuple[Place, ...] = ("subject_last", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,10 @@ class Trace:
     @property
     def site(self) -> Site:
         """The layer and token with the largest effect; the first of equals."""
-        places: tuple[Place, ...] = get_args(Place)
         every = [
-            (effect, -index, places[at]) for index, row in enumerate(self.effects) for at, effect in enumerate(row)
+            (effect, -index, place)
+            for index, row in enumerate(self.effects)
+            for place, effect in zip(PLACES, row, strict=True)
         ]
         _, index, place = max(every, key=lambda one: one[:2])
         return Site(-index, place)
@@ -79,7 +82,7 @@ def trace(
         raise InputError("There is nothing to trace.", "Pass requests whose targets the model knows.")
     dice = torch.Generator().manual_seed(seed)
     depth = len(layers(lm.model))
-    effects = torch.zeros(depth, len(get_args(Place)))
+    effects = torch.zeros(depth, len(PLACES))
     clean = corrupted = 0.0
     for request in requests:
         run = _Run(lm, request, noises, spread, dice)
@@ -101,7 +104,7 @@ class _Run:
         prompt, target = lm.encode(request.prompt), lm.encode(request.target)
         if not prompt or not target:
             raise InputError("A request needs a prompt and a target.", "Give it both.")
-        self.places = [spot(lm, prompt, request.subject, place) for place in get_args(Place)]
+        self.places = [spot(lm, prompt, request.subject, place) for place in PLACES]
         length = next(len(form) for form in forms(lm, request.subject) if contains(prompt, form) == self.places[0])
         table = embedding(lm.model)
         scale = spread * float(next(table.parameters()).detach().float().std())
