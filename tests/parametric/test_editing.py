@@ -253,7 +253,14 @@ def gpt2(tmp_path: Path) -> CausalLM:
     tokenizer = word_tokenizer(["Question: Where does Mira Kovac live? Answer: Oslo. Mira Kovac is a"])
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=3, n_head=2, bos_token_id=1, eos_token_id=2
+        vocab_size=len(tokenizer),
+        n_positions=64,
+        n_embd=32,
+        n_layer=3,
+        n_head=2,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=0.2,
     )
     return CausalLM.of(GPT2LMHeadModel(config), tokenizer)
 
@@ -269,8 +276,8 @@ def test_models_of_the_other_family(tmp_path):
     found = projection(lm.model, 1)
     assert (found.name, found.transposed, found.weight.shape) == ("transformer.h.1.mlp.c_proj", True, (32, 128))
     for edit in (
-        rome(lm, [EXAMPLE], Site(1, "subject_last"), samples),
-        memit(lm, [EXAMPLE], [0, 1], "last", samples),
+        rome(lm, [EXAMPLE], Site(1, "last"), samples, EditRecipe(clamp=20)),
+        memit(lm, [EXAMPLE], [0, 1], "last", samples, EditRecipe(clamp=20)),
     ):
         with applied(lm, edit):
             assert probability(lm) > 3 * never
