@@ -400,7 +400,7 @@ def test_a_partial_copy_beside_the_store_is_found(memory, tmp_path):
 def test_progress_is_told(memory):
     told = []
     memory.forget(query="kiln", progress=lambda done, total: told.append((done, total)))
-    assert told == [(number, 5) for number in range(1, 6)]
+    assert told == [(number, 6) for number in range(1, 7)]
 
 
 # ── verification ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ ROLES = frozenset({"user", "assistant", "system", "tool", "document"})
 
 
 class Form(StrEnum):
-    """The three forms of a memory. Only TEXT is written so far."""
+    """The three forms of a memory. TEXT is the source of truth; the others are made of it, and can be made again."""
 
     TEXT = "text"
     ACTIVATION = "activation"
@@ -36,9 +36,13 @@ class Kind(StrEnum):
     QA = "qa"
     SUMMARY = "summary"
     PROFILE = "profile"
+    CACHE = "cache"
+    """A KV cache of memories."""
+    ADAPTER = "adapter"
+    """A change of weights, or rows beside them, that hold memories."""
 
 
-MADE = frozenset({Kind.QA, Kind.SUMMARY, Kind.PROFILE})
+MADE = frozenset({Kind.QA, Kind.SUMMARY, Kind.PROFILE, Kind.CACHE, Kind.ADAPTER})
 """Kinds that are made out of memories: nothing further is read out of them."""
 
 
@@ -88,6 +92,38 @@ class Provenance:
     """Ids of the memories that it was made from. It is retired when one of them is corrected, and forgotten with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The file of a memory that is a cache or an adapter. It lies beside the store."""
+
+    format: str
+    """What the file holds: `remanence.kv/1`, `remanence.lora/1`, `remanence.rows/1` …"""
+    name: str
+    """Its name in the folder of payloads; chosen at random, for a name made of the content would tell of it."""
+    size: int
+    """Bytes."""
+    sha256: str
+    fingerprint: Mapping[str, str]
+    """Of the model that it was made with, and works with."""
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What is known of it: `sources`, `tokens`, `seconds` … No content."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "format": self.format, "name": self.name, "size": self.size, "sha256": self.sha256,
+            "fingerprint": dict(self.fingerprint), "details": dict(self.details),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Payload:
+        """The inverse of `to_json`; KeyError, ValueError or TypeError where it is malformed."""
+        return cls(
+            str(data["format"]), str(data["name"]), int(data["size"]), str(data["sha256"]),
+            {str(name): str(value) for name, value in data["fingerprint"].items()}, dict(data["details"]),
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemCube:
     """One governed memory. `id` names the memory and stays; `version` counts its corrections from 1."""
@@ -118,6 +154,8 @@ class MemCube:
     """Put away or held: neither recall nor `as_of` shows it. A version that a correction replaced is not hidden."""
     policy: Policy = field(default_factory=Policy)
     """How it is governed; the only part of the header, with `state` and the ends, that changes without a new version."""
+    payload: Payload | None = None
+    """The file of a cache or an adapter; None for text."""
 
     @property
     def trust(self) -> Trust:
@@ -136,6 +174,7 @@ class MemCube:
             "valid_from": _iso(self.valid_from), "valid_to": _iso(self.valid_to),
             "superseded_at": _iso(self.superseded_at), "meta": dict(self.meta), "derived_from": list(origin.derived_from),
             "given_to": _iso(self.given_to), "hidden": self.hidden, "policy": self.policy.to_json(),
+            "payload": None if self.payload is None else self.payload.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -161,18 +200,19 @@ class MemCube:
             about=data["about"], meta=dict(data["meta"]), given_to=_moment(data.get("given_to")),
             hidden=bool(data.get("hidden", False)),
             policy=Policy.from_json(data.get("policy", {})),
+            payload=None if data.get("payload") is None else Payload.from_json(data["payload"]),
         )  # fmt: skip
 
     def sealed_bytes(self) -> bytes:
         """The canonical bytes of what never changes in a version: what the journal commits to.
 
         `state`, `hidden`, `valid_to`, `superseded_at` and `policy` are left out: they change, and the journal records the changes.
-        So are an empty `derived_from` and an open `given_to`, which earlier formats did not have.
+        So are an empty `derived_from`, an open `given_to` and a missing `payload`, which earlier formats did not have.
         """
         data = self.to_json()
         for name in ("state", "valid_to", "superseded_at", "hidden", "policy"):
             del data[name]
-        for name in ("derived_from", "given_to"):
+        for name in ("derived_from", "given_to", "payload"):
             if not data[name]:
                 del data[name]
         return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -333,6 +373,23 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class FormUsed:
+    """In which form memories entered an answer."""
+
+    form: Form
+    how: str
+    """`text`; of caches `prefix` (exact) or `composed` (approximate); of weights `routed`."""
+    memories: tuple[str, ...]
+    """Ids of the memories that it stands for."""
+    id: str | None = None
+    """Of the cache or adapter; None for text."""
+    exact: bool = True
+    """Whether the model computed what it would have from the text."""
+    saved: float = 0.0
+    """Seconds that it spared, as measured where it was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with its citations, or an abstention."""
 
@@ -348,10 +405,12 @@ class Answer:
     removed: int = 0
     """Citations of the model that did not support their sentence, and were taken out."""
     method: str = "extractive"
-    """extractive, plain or sure."""
+    """extractive, plain, sure or local."""
     notes: tuple[str, ...] = ()
     standing: tuple[MemCube, ...] = ()
     """Standing instructions that the question brought up."""
+    forms: tuple[FormUsed, ...] = ()
+    """The forms that a language model on this machine answered from; empty for other methods."""
 
 
 class Ids(list[str]):

@@ -20,10 +20,9 @@ from remanence.settings import Settings
 from remanence.stats import Stats
 from remanence.store.protocol import Checked
 from remanence.store.sqlite import SQLiteStore
-from remanence.write.forgotten import refuse_forgotten
-from remanence.write.messages import Content, Message, messages, moment, name
-from remanence.write.messages import text as checked_text
-from remanence.write.pipeline import Progress, Target, rewritten, write
+from remanence.write.messages import Content, messages, name
+from remanence.write.pipeline import Progress, Target
+from remanence.writing import correct, save
 
 if TYPE_CHECKING:
     from remanence.accessing import Access
@@ -37,12 +36,14 @@ if TYPE_CHECKING:
     from remanence.forget.plan import Plan
     from remanence.forget.receipt import Receipt
     from remanence.forgetting import Receipts, Wanted
+    from remanence.forms import Forms
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
     from remanence.pairing import Paired
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.schedules import Schedule
     from remanence.store.parts import Diff, RolledBack
     from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
@@ -126,7 +127,7 @@ class Memory:
             "trust": trust, "sensitivity": sensitivity, "access": access, "ttl": ttl, "priority": priority, "half_life": half_life,
         }  # fmt: skip
         found = messages(content, self.settings, governed)
-        return self._write(Operation.ADD, found, target, key, progress, relearn=bool(relearn))
+        return save(self._rooms, self._gate, Operation.ADD, found, target, key, progress, relearn=bool(relearn))
 
     def ingest(
         self, path: str | Path, *, space: str = DEFAULT_SPACE, user: str | None = None, agent: str | None = None,
@@ -148,23 +149,18 @@ class Memory:
         target = Target(scope(space, user, agent, session), "api")
         self._gate.check(Operation.INGEST, target.scope.space)
         found, skipped = read_all(place(path, "path"), self.settings, skip_unreadable=skip_unreadable)
-        ids = self._write(Operation.INGEST, found, target, None, progress, relearn=bool(relearn), leave_out=True)
+        ids = save(
+            self._rooms,
+            self._gate,
+            Operation.INGEST,
+            found,
+            target,
+            None,
+            progress,
+            relearn=bool(relearn),
+            leave_out=True,
+        )
         ids.skipped = (*skipped, *ids.skipped)
-        return ids
-
-    def _write(
-        self, operation: Operation, found: Sequence[Message], target: Target, key: str | None, progress: Progress | None, *,
-        relearn: bool = False, leave_out: bool = False,
-    ) -> Ids:  # fmt: skip
-        clearance = self._gate.check(operation, target.scope.space)
-        embed, every = self._encoding.documents, self.settings.commit_every
-        guard = self._rooms.quarantine
-        ids = write(
-            self._store, found, target, embed, commit_every=every, key=key, progress=progress, clearance=clearance,
-            relearn=relearn, leave_out=leave_out, guard=guard,
-        )  # fmt: skip
-        self._rooms.wrote(falls_due=any(one.ttl or one.policy.half_life for one in found))
-        self._gate.told(operation, target.scope.space, ids)
         return ids
 
     def correct(
@@ -187,22 +183,7 @@ class Memory:
         SourceRevokedError
             `source` was revoked in this space.
         """
-        checked = checked_text(text, "The text", self.settings.max_text)
-        from_when = moment(time, "time")
-        where, clearance = self._gate.locate(Operation.CORRECT, identity(cube_id), optional_space(space))
-        while True:
-            current = self._store.get(identity(cube_id), where, clearance)
-            if checked == current.text:
-                return current
-            refuse_forgotten(self._store, current.scope.space, checked, current.text, relearn=relearn)
-            draft = rewritten(
-                current, checked, from_when, self._encoding.documents, self._store.clock(), name(source, "source")
-            )  # embeds before the write lock
-            if source is not None:
-                self._rooms.quarantine.refuse([draft.cube])
-            if self._store.supersede(draft):
-                self._rooms.wrote()
-                return draft.cube
+        return correct(self._rooms, self._gate, cube_id, text, space, time, source, relearn=bool(relearn))
 
     def extract(
         self, extractor: Extractor | str | Path | None = None, *, space: str | None = None, progress: Progress | None = None
@@ -240,7 +221,7 @@ class Memory:
 
         if path is not None:
             target = Target(scope(space or DEFAULT_SPACE, None, None, None), "api")
-            return self._write(Operation.ADD, pairs_in(path, self.settings), target, None, progress)
+            return save(self._rooms, self._gate, Operation.ADD, pairs_in(path, self.settings), target, None, progress)
         self._gate.check(Operation.PAIR, optional_space(space))
         return pairs_of(self._rooms, by, self._rooms.known_space(space), progress)
 
@@ -597,6 +578,20 @@ class Memory:
         from remanence.trusting import Trusting
 
         return Trusting(self._rooms, self._gate)
+
+    @property
+    def forms(self) -> Forms:
+        """Caches and adapters that stand for memories."""
+        from remanence.forms import Forms
+
+        return Forms(self._rooms, self._gate)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Which memories are worth a cache or an adapter on this machine, and the jobs that move them there and back."""
+        from remanence.schedules import Schedule
+
+        return Schedule(self._rooms, self._gate)
 
     @property
     def admission(self) -> Admission:

@@ -19,6 +19,10 @@ class Stats:
     """Journal entries."""
     without_vector: int
     """Versions that dense search cannot find until `reindex`."""
+    payloads: int
+    """Caches and adapters."""
+    payload_bytes: int
+    """What their files take."""
     bytes: int
     """Size of the file, write-ahead log not counted."""
     memory_bytes: int

@@ -343,7 +343,9 @@ def test_counts_and_spaces(store, draft):
     store.supersede(draft("one again", cube_id="id of one in a", version=2, mark=None))
     counts = store.counts()
     assert counts.pop("bytes") > 0
-    assert counts == {"cubes": 2, "versions": 3, "spaces": 2, "entries": 3, "without_vector": 1}
+    assert counts == {
+        "cubes": 2, "versions": 3, "spaces": 2, "entries": 3, "without_vector": 1, "payloads": 0, "payload_bytes": 0,
+    }  # fmt: skip
     store.erase(["id of two in b"])
     assert store.spaces() == ["a", "b"]
     assert store.sizes() == {"a": 1, "b": 0}
@@ -718,7 +720,7 @@ def test_verify_counts_what_it_looked_at(store, draft):
     checked = store.verify()
     assert checked.ok, checked.problems
     assert {name for name, looked_at in checked.checks.items() if not looked_at} == {
-        "readings", "lineage", "replies", "events", "grants", "decisions",
+        "readings", "lineage", "replies", "events", "grants", "decisions", "payloads",
     }  # fmt: skip
 
 

@@ -10,7 +10,15 @@ from remanence.store.journal import Entry
 
 ENTRIES = 8
 BLOBS = ("commitment", "hash")
-DERIVED = {"readings", "lineage", "replies", "events", "grants", "decisions"}  # test_verification.py has a sample with some
+DERIVED = {
+    "readings",
+    "lineage",
+    "replies",
+    "events",
+    "grants",
+    "decisions",
+    "payloads",
+}  # test_verification.py has a sample with some
 
 
 def test_the_untouched_sample_is_fine(tampered):

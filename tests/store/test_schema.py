@@ -118,7 +118,11 @@ def test_what_was_made_out_of_cubes_stays(second_format):
     checked = memory.verify()
     assert checked.ok, checked.problems
     empty = [name for name, looked_at in checked.checks.items() if not looked_at]
-    assert empty == (["events", "grants", "decisions"] if memory.spaces() == ["default", "made", "other"] else [])
+    assert empty == (
+        ["events", "grants", "decisions", "payloads"]
+        if memory.spaces() == ["default", "made", "other"]
+        else ["payloads"]
+    )
     ana, kiln, living = memory.list(space="made")
     derived = memory._store.derived
     [(version, (extractor, content))] = derived.readings(None).items()

@@ -11,6 +11,7 @@ from remanence.answer.asking import Asking, Reading, instructions
 from remanence.answer.cite import cite_candidate, uphold
 from remanence.answer.evidence import Embed
 from remanence.answer.extractive import extract
+from remanence.answer.local import Reader, answer_locally
 from remanence.answer.pack import Neighbours, Packed, pack
 from remanence.answer.plain import MOST_TOKENS, UNANSWERABLE, Written, parse_marked, read_plain
 from remanence.answer.profile import DEFAULT, Profile
@@ -21,7 +22,7 @@ from remanence.errors import BrokenAnswerError, EndpointError, InputError, NoMod
 from remanence.models.language import LanguageModel
 
 _T = TypeVar("_T")
-Method = Literal["auto", "extractive", "plain", "sure"]
+Method = Literal["auto", "extractive", "plain", "sure", "local"]
 
 BUDGET = 4000
 """Tokens of memories in a prompt, where none are given."""
@@ -32,13 +33,14 @@ _FRAME = 900
 def answer(
     question: str, hits: Sequence[Hit], *, model: LanguageModel | None = None, method: Method = "auto",
     embed: Embed | None = None, now: datetime | None = None, budget: int | None = None, profile: Profile = DEFAULT,
-    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (),
+    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (), reader: Reader | None = None,
 ) -> Answer:  # fmt: skip
     """Answer a question from hits, every sentence with citations, or abstain.
 
     `method`: `extractive` quotes the best supported sentence or two and needs no model. `plain` lets the model read the
-    memories and write. `sure` compares two candidate answers in seven calls. `auto` is `extractive` without a model; with one
-    it is `plain`, or `sure` where the best hits conflict (`route.conflicting`).
+    memories and write. `sure` compares two candidate answers in seven calls. `local` asks the `reader`: a model on this machine that
+    has memories as text, caches or weights. `auto` is `local` with a reader, else `extractive` without a model; with one it is
+    `plain`, or `sure` where the best hits conflict (`route.conflicting`).
 
     `embed` gives unit vectors of texts, if there is an embedder: closeness in meaning then counts as well. `now` is what
     "today" is to the model; the clock if not given. `budget` is in tokens of memories in a prompt, by the model's count; 4000 if
@@ -54,10 +56,12 @@ def answer(
     NoModelError
         `plain` or `sure` without a model.
     """
-    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing)
+    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing, reader)
     chosen = _method(method, task)
     if not hits:
         return _nothing()
+    if chosen == "local" and reader is not None:
+        return _embedding(task, lambda embed: answer_locally(question, hits, reader, embed))
     if model is None or chosen == "extractive":
         return task.extracted()
     asking = Asking(model)
@@ -70,7 +74,7 @@ def answer(
 def answer_stream(
     question: str, hits: Sequence[Hit], *, model: LanguageModel | None = None, method: Method = "auto",
     embed: Embed | None = None, now: datetime | None = None, budget: int | None = None, profile: Profile = DEFAULT,
-    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (),
+    neighbours: Neighbours | None = None, standing: Sequence[MemCube] = (), reader: Reader | None = None,
 ) -> Iterator[str | Answer]:  # fmt: skip
     """As `answer`, but yields the text in pieces as it is written and, last, the checked `Answer`.
 
@@ -78,7 +82,7 @@ def answer_stream(
     dropped afterwards, the `Answer` is what counts. SuRe and extraction have nothing to show before they are done. Errors are
     raised by the first `next`. Closing the iterator stops the model.
     """
-    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing)
+    task = _Task(question, hits, model, embed, now or datetime.now(UTC), budget, profile, neighbours, standing, reader)
     if _method(method, task) == "plain" and hits and model is not None:
         asking = Asking(model)
         try:
@@ -88,7 +92,7 @@ def answer_stream(
         return
     whole = answer(
         question, hits, model=model, method=method, embed=embed, now=task.now, budget=budget, profile=profile, neighbours=neighbours,
-        standing=standing,
+        standing=standing, reader=reader,
     )  # fmt: skip
     if whole.text:
         yield whole.text
@@ -108,6 +112,7 @@ class _Task:
     profile: Profile
     neighbours: Neighbours | None
     standing: Sequence[MemCube]
+    reader: Reader | None
 
     def extracted(self) -> Answer:
         """The answer without a model. A remote embedder that fails is left out, with a note."""
@@ -146,8 +151,14 @@ def _method(method: str, task: _Task) -> str:
         raise NoModelError(
             f"The method {method!r} needs a language model, and there is none.", "Pass one, or use extractive."
         )
+    if method == "local" and task.reader is None:
+        raise NoModelError(
+            "The method 'local' needs a language model on this machine.", "Set REMANENCE_MODEL=local:FOLDER."
+        )
     if method != "auto":
         return method
+    if task.reader is not None:
+        return "local"
     if task.model is None:
         return "extractive"
     return "sure" if conflicting(task.question, task.hits) else "plain"

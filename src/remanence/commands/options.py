@@ -44,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--current": {"action": "store_true", "help": "leave out what something newer has replaced"},
     "-k10": {"type": int, "default": 10, "metavar": "N", "help": "how many memories to read (10)"},
     "--method": {
-        "choices": ["auto", "extractive", "plain", "sure"],
+        "choices": ["auto", "extractive", "plain", "sure", "local"],
         "default": "auto",
         "help": "auto: a model where there is one",
     },

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from remanence.errors import ForgetIncompleteError, InputError, StoreError
 from remanence.forget import probe, search
+from remanence.forget.forms import FormReport, Reform, reports
 from remanence.forget.plan import Plan, Selector
 from remanence.forget.probe import Bytes, Test, Verdict, Wanted
 from remanence.forget.receipt import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with how many steps are done, and how many there are."""
 _TRIES = 3
-_STEPS = 5
+_STEPS = 6
 _LEAST = 12  # characters of a normalised text that a reason may not hold; shorter ones are said by many
 _MOST_REASON = 1000
 _KEPT: Mapping[str, str] = {
@@ -95,6 +96,9 @@ class _Evidence:
     failure: str
     """Why the file could not be rewritten, if so."""
     resembling: tuple[str, ...]
+    files: int
+    """Files of caches and adapters that are still there."""
+    forms: tuple[FormReport, ...]
 
 
 def check_reason(reason: str | None, survey: Survey) -> str | None:
@@ -121,8 +125,11 @@ def carry_out(
     key: SigningKey,
     searching: Searching,
     progress: Progress | None = None,
+    reform: Reform = lambda _: (),
 ) -> Receipt:
     """Erase what a plan names and all that was made of it by now, rewrite the file, probe, and store the signed receipt.
+
+    `reform` looks after caches and adapters, once their rows and files are gone.
 
     Raises
     ------
@@ -154,7 +161,10 @@ def carry_out(
     near = search.resembling(store, wanted)
     tests += [near.test] if near.test else []
     tests.append(probe.structure_test(store))
-    evidence = _Evidence(sought, before, after, left, tuple(tests), failure, near.ids)
+    files = store.payloads.left(done.survey.payloads)
+    forms = reports(done.survey, files, reform(done.survey) if done.survey.payloads else ())
+    step()
+    evidence = _Evidence(sought, before, after, left, tuple(tests), failure, near.ids, files, forms)
     receipt = _issued(store, _unsigned(store, order, done, evidence), key)
     step()
     if not receipt.ok:
@@ -218,7 +228,7 @@ def _rewrite(store: SQLiteStore, sought: Wanted) -> tuple[Bytes, str]:
 def _unsigned(store: SQLiteStore, order: Order, done: _Done, evidence: _Evidence) -> Receipt:
     survey, selector = done.survey, order.plan.selector
     substrates = _substrates(survey, evidence, len(done.digests))
-    grade = graded(evidence.tests, substrates, rewritten=not evidence.failure)
+    grade = graded(evidence.tests, substrates, evidence.forms, rewritten=not evidence.failure)
     first = min(cube.recorded_at for target in survey.targets for cube in target.cubes)
     return Receipt(
         id=order.receipt, number=0, issued_at=store.clock().isoformat(timespec="microseconds"), issuer="", key="",
@@ -232,7 +242,7 @@ def _unsigned(store: SQLiteStore, order: Order, done: _Done, evidence: _Evidence
         time_window=(first.isoformat(), done.at.isoformat()), release=version("remanence"), substrates=substrates,
         tests=evidence.tests, came_back=survey.coming_back, rebuilt=order.plan.rebuilt,
         residual_risk=_risks(evidence, tombstone=order.tombstone), not_reached=order.plan.not_reached,
-        exact=grade == "E", grade=grade, journal=done.chained,
+        exact=grade == "E", grade=grade, journal=done.chained, forms=evidence.forms,
     )  # fmt: skip
 
 
@@ -258,6 +268,10 @@ def _substrates(survey: Survey, evidence: _Evidence, digests: int) -> tuple[Subs
                 f"bytes of the store: {name}", evidence.before.places.get(name) or 0, after, _PLACES[name], verdict
             )
         )
+    if survey.payloads:
+        verdict = Verdict.FAIL if evidence.files else Verdict.PASS
+        how = "overwritten and removed; looked for by size and hash"
+        found.append(Substrate("files of caches and adapters", len(survey.payloads), evidence.files, how, verdict))
     searched = [one for one in evidence.tests if one.name.startswith("search")]
     worst = max((one.verdict for one in searched), key=list(Verdict).index, default=Verdict.NOT_COMPUTABLE)
     failed = Verdict.FAIL if any(one.verdict is Verdict.FAIL for one in searched) else worst
@@ -313,6 +327,8 @@ def _incomplete(store: SQLiteStore, receipt: Receipt, evidence: _Evidence) -> Fo
         return ForgetIncompleteError(evidence.failure, f"The receipt is {receipt.id}.", receipt)
     left = sum(count or 0 for count in evidence.after.places.values())
     failed = [one.name for one in receipt.tests if one.verdict is Verdict.FAIL]
+    failed += [figure.name for one in receipt.forms for figure in one.figures if figure.verdict is Verdict.FAIL]
+    failed += ["files of caches and adapters"] if evidence.files else []
     found = (
         f"{left} of {len(evidence.sought.traces())} traces can still be read from {store.location}; " if left else ""
     )

@@ -9,6 +9,7 @@ from remanence.forget.receipt import Receipt
 
 _GRADES = {
     "E": "exact: every copy within reach was erased, and nothing of it was found afterwards",
+    "A": "approximate: every copy in text and caches was erased; weights were changed to unlearn it, within the figures below",
     "S": "suppressed only: no row is left, but the file could not be rewritten and may still hold bytes of it",
     "F": "failed: something of it was found afterwards",
 }
@@ -40,6 +41,7 @@ def text(receipt: Receipt) -> str:
             for one in receipt.tests
         ),
         "",
+        *_forms(receipt),
         "Not reached:",
         *(f"  {one.what}: {one.where}. {one.do}" for one in receipt.not_reached),
         "",
@@ -63,6 +65,7 @@ def page(receipt: Receipt) -> str:
         _table(("place", "before", "after", "what was done", "verdict"), substrates),
         "<h2>Tests</h2>",
         _table(("test", "what is counted", "n", "before", "after", "verdict", "note"), tests),
+        *_form_tables(receipt),
         "<h2>Not reached</h2>",
         _table(("what", "where", "what to do"), ((one.what, one.where, one.do) for one in receipt.not_reached)),
         "<h2>What stays uncertain</h2>",
@@ -77,6 +80,39 @@ def page(receipt: Receipt) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Receipt {escape(receipt.id)}</title><style>{_STYLE}</style></head><body>\n{chr(10).join(parts)}\n</body></html>\n"
     )
+
+
+def _forms(receipt: Receipt) -> list[str]:
+    lines = ["Form by form:"] if receipt.forms else []
+    for one in receipt.forms:
+        lines.append(f"  {one.form}: {one.mode}; {one.copies} held it; {one.how}")
+        lines += [
+            f"    {figure.verdict:<14} {figure.name}: {_f(figure.before)} -> {_f(figure.after)}, never saw it {_f(figure.control)} "
+            f"[{_f(figure.low)}, {_f(figure.high)}] (n {figure.n})"
+            for figure in one.figures
+        ]
+    return [*lines, ""] if lines else []
+
+
+def _form_tables(receipt: Receipt) -> list[str]:
+    if not receipt.forms:
+        return []
+    rows = ((one.form, str(one.copies), one.mode, one.how, " ".join(one.rebuilt)) for one in receipt.forms)
+    figures = [
+        (one.name, one.statistic, str(one.n), _f(one.before), _f(one.after), _f(one.control), f"{_f(one.low)} to {_f(one.high)}", one.verdict)
+        for form in receipt.forms
+        for one in form.figures
+    ]  # fmt: skip
+    head = ("probe", "what is counted", "n", "before", "after", "never saw it", "interval", "verdict")
+    return [
+        "<h2>Form by form</h2>",
+        _table(("form", "copies", "mode", "what was done", "made anew"), rows),
+        *([_table(head, figures)] if figures else []),
+    ]
+
+
+def _f(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _facts(receipt: Receipt) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from remanence.errors import ReceiptError
+from remanence.forget.forms import FormReport, report_of
 from remanence.forget.plan import Beyond
 from remanence.forget.probe import Test, Verdict
 from remanence.governance.signing import SigningKey, canonical, verify
@@ -23,8 +24,8 @@ VERSION = 1
 FIRST = "0" * 64
 """What stands in `prev` of the first receipt of a store."""
 _ELSE = "Pass a file that forget wrote, or the id of a receipt."
-Grade = Literal["E", "S", "F"]
-"""E: exact, every substrate was erased. S: suppressed only, no row is left but the file could not be rewritten. F: failed."""
+Grade = Literal["E", "A", "S", "F"]
+"""E: exact, every substrate was erased. A: so it was, but for weights that were changed to unlearn it, within the figures given. S: suppressed only, no row is left but the file could not be rewritten. F: failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Receipt:
     exact: bool
     grade: Grade
     journal: Chained
+    forms: tuple[FormReport, ...] = ()
+    """What became of each form; empty where there was text only."""
     prev: str = FIRST
     """SHA-256 of the receipt before, signature included."""
     signature: str = ""
@@ -118,7 +121,7 @@ class Receipt:
     @property
     def ok(self) -> bool:
         """Nothing failed."""
-        return self.grade == "E"
+        return self.grade in {"E", "A"}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -133,6 +136,8 @@ class Receipt:
     def to_json(self) -> dict[str, Any]:
         """The receipt as JSON types: what is stored and signed."""
         data = json.loads(json.dumps(asdict(self)))
+        if not self.forms:  # receipts of earlier releases have no such field
+            del data["forms"]
         method = {"name": METHOD, "version": VERSION, "release": data.pop("release")}
         rollback = {"possible": False, "how": "", "expires": None}
         issuer = {"fingerprint": data.pop("issuer"), "key": data.pop("key")}
@@ -172,12 +177,16 @@ def closure_digest(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
-def graded(tests: Sequence[Test], substrates: Sequence[Substrate], *, rewritten: bool) -> Grade:
+def graded(
+    tests: Sequence[Test], substrates: Sequence[Substrate], forms: Sequence[FormReport] = (), *, rewritten: bool
+) -> Grade:
     """What the tests come to."""
     if not rewritten:
         return "S"
-    failed = any(one.verdict is Verdict.FAIL for one in (*tests, *substrates))
-    return "F" if failed else "E"
+    figures = [figure for one in forms for figure in one.figures]
+    if any(one.verdict is Verdict.FAIL for one in (*tests, *substrates, *figures)):
+        return "F"
+    return "A" if any(one.mode == "approximate" for one in forms) else "E"
 
 
 def signed(receipt: Receipt, key: SigningKey, number: int, before: str | None) -> Receipt:
@@ -232,6 +241,7 @@ def _receipt(data: Mapping[str, Any]) -> Receipt:
         came_back=tuple(data["came_back"]), rebuilt=tuple(data["rebuilt"]), residual_risk=tuple(data["residual_risk"]),
         not_reached=tuple(Beyond(**one) for one in data["not_reached"]), exact=data["exact"], grade=data["grade"],
         journal=Chained(**data["journal"]), prev=data["prev"], signature=data["signature"],
+        forms=tuple(report_of(one) for one in data.get("forms", ())),
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ _PLACES = (
     ("events", "id"),
     ("usage", "id"),
     ("reply_sources", "id"),
+    ("reads", "id"),
+    ("payload_uses", "id"),
 )
 
 

@@ -50,6 +50,8 @@ class Operation(StrEnum):
     EXTRACT = "extract"
     PAIR = "pair"
     CONSOLIDATE = "consolidate"
+    DERIVE = "derive"
+    SCHEDULE = "schedule"
     LIFECYCLE = "lifecycle"
     GOVERN = "govern"
     TRUST = "trust"
@@ -77,6 +79,7 @@ _READING = frozenset({
 })  # fmt: skip
 _WRITING = frozenset({
     Operation.ADD, Operation.CORRECT, Operation.INGEST, Operation.EXTRACT, Operation.PAIR, Operation.CONSOLIDATE,
+    Operation.DERIVE, Operation.SCHEDULE,
 })  # fmt: skip
 RIGHTS: dict[Role, frozenset[Operation]] = {
     Role.OWNER: frozenset(Operation),

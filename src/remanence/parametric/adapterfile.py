@@ -244,6 +244,25 @@ class Mount:
             self.tuner.disable_adapter_layers()
         self.lm.model.requires_grad_(False).eval()  # noqa: FBT003 — torch's own way
 
+    @contextmanager
+    def only(self, *names: str) -> Iterator[None]:
+        """For a moment these adapters alone, in the middle of a training: what requires gradients goes on requiring them."""
+        layers = [module for module in self.lm.model.modules() if isinstance(module, LoraLayer)]
+        before = [cast(Any, layer).active_adapters for layer in layers]
+        try:
+            for layer in layers:
+                cast(Any, layer)._active_adapter = list(names)  # noqa: SLF001 — peft's own switch also freezes
+            yield
+        finally:
+            for layer, active in zip(layers, before, strict=True):
+                cast(Any, layer)._active_adapter = active  # noqa: SLF001
+
+    def trainable(self, name: str) -> None:
+        """Let the gradients of one adapter be computed, and of nothing else."""
+        for layer in self.layers(name).values():
+            for part in (layer.lora_A, layer.lora_B):
+                part[name].weight.requires_grad_(True)  # noqa: FBT003
+
     def take(self, name: str) -> None:
         """Take an adapter off. InputError where it is not on."""
         if self.tuner is None or name not in self.names:

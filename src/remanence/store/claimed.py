@@ -22,6 +22,7 @@ _MOST = 64  # claims of one cube: a message of ten thousand sentences must not f
 _RIVALS = 2000  # statements beside a few versions, the newest: a crowded slot must not slow a recall down
 _RANKS = {Trust.USER: 2, Trust.TOOL: 2, Trust.WEB: 1, Trust.MODEL: 1, Trust.UNKNOWN: 0}
 """How far a statement is trusted: none ends one of a higher rank, see `language.slots`."""
+_SAID_ALREADY = {Kind.SUMMARY, Kind.PROFILE, Kind.CACHE, Kind.ADAPTER}  # by their sources
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 _COLUMNS = "l.subject, l.relation, l.value, c.id, c.version, c.seq, c.valid_from, c.source, l.negated, l.replacing, coalesce(c.author, c.user, c.role), c.trust, c.role"
 _CURRENT = "claims l JOIN cubes c ON c.seq = l.seq JOIN spaces s ON s.number = l.space WHERE s.name = ? AND c.superseded_at IS NULL"
@@ -33,7 +34,7 @@ def by_rules(cube: MemCube) -> list[Claim]:
         claims,  # its patterns take a while to load, and reading does not need them
     )
 
-    if cube.kind in {Kind.SUMMARY, Kind.PROFILE}:  # their sources say it already
+    if cube.kind in _SAID_ALREADY:
         return []
     origin = cube.provenance
     speaker = None if origin.role == "document" else origin.author or cube.scope.user or origin.role

@@ -28,6 +28,17 @@ def note_rollout(connection: sqlite3.Connection, space: int, trial: str, body: s
     journal.note(connection, "rollout", space, trial, _recorded(body))
 
 
+def note_sources_again(connection: sqlite3.Connection) -> None:
+    """Journal the revoked sources of a file of format 3, whose entries committed to something else than the row."""
+    key = _key(connection)
+    named = connection.execute("SELECT DISTINCT space, id FROM journal WHERE op = 'source'").fetchall()
+    revoked = connection.execute("SELECT space, source, at, reason FROM sources").fetchall()
+    for space, source, at, reason in revoked:
+        note_source(connection, space, source, (at, reason))
+    for space, subject in set(named) - {(space, _subject(key, source)) for space, source, *_ in revoked}:
+        journal.note(connection, "source", space, subject, _GONE)
+
+
 def problems(connection: sqlite3.Connection) -> Iterator[str]:
     """One item for each revoked source and each trial, empty where the last entry about it says what stands there."""
     key = _key(connection)

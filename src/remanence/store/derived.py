@@ -20,7 +20,7 @@ from remanence.store.parts import Reading
 MOST_REPLIES = 10_000
 """Cached answers of one space that are kept, the newest."""
 _UNREAD = (
-    "c.superseded_at IS NULL AND c.kind NOT IN ('qa', 'summary', 'profile') AND NOT EXISTS "
+    "c.superseded_at IS NULL AND c.form = 'text' AND c.kind NOT IN ('qa', 'summary', 'profile') AND NOT EXISTS "
     "(SELECT 1 FROM extractions x WHERE x.seq = c.seq AND x.extractor = :extractor) AND (:space IS NULL OR s.name = :space)"
 )
 _READING = "x.extractor, x.content, x.mentions, x.links, x.terms, x.vectors"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from remanence.cubes import MemCube, State
+from remanence.cubes import Form, MemCube, Payload, State
 from remanence.errors import FrozenError
 from remanence.store import journal, rows, scan
 from remanence.store.connections import Connections
@@ -57,8 +57,10 @@ class Target:
 
     @property
     def substrate(self) -> str:
-        """What kind of copy it is: `memories`, `chunks`, `shared copies`, `merged products`, `pairs`, `summaries`, `derived`."""
+        """What kind of copy it is: `memories`, `chunks`, `shared copies`, `merged products`, `pairs`, `summaries`, `derived`, `caches`, `adapters`."""
         origin, kind = self.last.provenance, self.last.kind.value
+        if self.last.form is not Form.TEXT:
+            return "caches" if self.last.form is Form.ACTIVATION else "adapters"
         if origin.method == _COPIED:
             return "shared copies"
         if self.merged:
@@ -100,6 +102,12 @@ class Survey:
     def frozen(self) -> tuple[str, ...]:
         """Ids of those that refuse every change."""
         return tuple(target.id for target in self.targets if target.last.state is State.FROZEN)
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """The files of caches and adapters that go."""
+        cubes = chain.from_iterable(target.cubes for target in self.targets)
+        return tuple(cube.payload for cube in cubes if cube.payload is not None)
 
     def traces(self) -> tuple[bytes, ...]:
         """Pieces of all values, as they are stored."""
@@ -272,6 +280,8 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "lineage from what it was made of": ("lineage", "child"),
     "events": ("events", "id"),
     "usage": ("usage", "id"),
+    "reads by models": ("reads", "id"),
+    "uses of caches and adapters": ("payload_uses", "id"),
     "shares": ("shares", "cube"),
     "sources of cached replies": ("reply_sources", "id"),
 }
@@ -347,6 +357,9 @@ def refuse_frozen(found: Survey) -> None:
         )
 
 
+_BY_ID = (("events", "id"), ("usage", "id"), ("reads", "id"), ("payload_uses", "id"), ("reply_sources", "id"))
+
+
 def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> None:
     for seq in (seq for target in found.targets for seq in target.seqs):
         for table in ("claims", "extractions", "keys", "cubes"):
@@ -357,15 +370,15 @@ def _delete(connection: sqlite3.Connection, found: Survey, now: datetime) -> Non
             bring_back_parents(connection, target.id, back, now)
     for cube_id in found.ids:
         connection.execute("DELETE FROM lineage WHERE parent = ? OR child = ?", (cube_id, cube_id))
-        for table, column in (("events", "id"), ("usage", "id"), ("reply_sources", "id")):
+        for table, column in _BY_ID:
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (cube_id,))
         drop_shares_of(connection, cube_id)
-    for space, key in found.reply_keys:
-        for table in ("replies", "reply_sources"):
-            connection.execute(f"DELETE FROM {table} WHERE space = ? AND key = ?", (space, key))
-    for number in found.questions:
-        connection.execute("DELETE FROM questions WHERE n = ?", (number,))
+    for table in ("replies", "reply_sources"):
+        connection.executemany(f"DELETE FROM {table} WHERE space = ? AND key = ?", found.reply_keys)
+    connection.executemany("DELETE FROM questions WHERE n = ?", [(number,) for number in found.questions])
     _forget_replays(connection, set(found.ids))
+    for named in _naming(connection, "jobs", "ids", found.ids):
+        connection.execute("DELETE FROM jobs WHERE ids = ?", (named,))
 
 
 def _forget_replays(connection: sqlite3.Connection, gone: set[str]) -> None:

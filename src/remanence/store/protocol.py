@@ -18,6 +18,8 @@ from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 if TYPE_CHECKING:
     from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
+    from remanence.store.jobs import Jobs
+    from remanence.store.payloads import Payloads
     from remanence.store.tombstones import Tombstones
     from remanence.store.trusted import Trusted
 
@@ -121,6 +123,16 @@ class Store(Protocol):
     @property
     def derived(self) -> DerivedStore:
         """What was made out of the cubes."""
+        ...
+
+    @property
+    def payloads(self) -> Payloads:
+        """Files of caches and adapters."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """Moves of memories from one form to another."""
         ...
 
     @property

@@ -20,7 +20,7 @@ _FIELDS = (
 """Columns named as in `MemCube.to_json`; `space` and `meta` need more than a copy."""
 
 _POLICY = ("trust", "sensitivity", "access", "expires_at", "priority", "half_life", "standing")
-CUBE = ", ".join(f"c.{name}" for name in (*_FIELDS, *_POLICY)) + ", c.derived_from, c.meta, s.name"
+CUBE = ", ".join(f"c.{name}" for name in (*_FIELDS, *_POLICY)) + ", c.payload, c.derived_from, c.meta, s.name"
 """The columns that `cube_of` reads, for `FROM cubes c JOIN spaces s ON s.number = c.space`."""
 CUBES = "cubes c JOIN spaces s ON s.number = c.space"
 KEYS = "k.terms, k.dates, k.flags, k.vector, k.mentions"
@@ -39,7 +39,7 @@ JSON_TYPES: dict[type, str] = {
 }  # fmt: skip
 """What SQLite calls the JSON types that a value may equal."""
 
-_COLUMNS = (*_FIELDS, *_POLICY, "derived_from", "meta", "space", "root", "salt", "mark")
+_COLUMNS = (*_FIELDS, *_POLICY, "payload", "derived_from", "meta", "space", "root", "salt", "mark")
 _INSERT = f"INSERT INTO cubes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
@@ -54,7 +54,8 @@ def cube_of(row: tuple[object, ...]) -> MemCube:
     data = dict(zip(_FIELDS, row, strict=False))
     try:
         late = {"derived_from": json.loads(str(row[-3])), "meta": json.loads(str(row[-2])), "space": row[-1]}
-        late["policy"] = _policy(row[len(_FIELDS) : -3])
+        late["policy"] = _policy(row[len(_FIELDS) : -4])
+        late["payload"] = None if row[-4] is None else json.loads(str(row[-4]))
         return MemCube.from_json({**data, **late})
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise StoreDamagedError(
@@ -95,7 +96,8 @@ def insert(connection: sqlite3.Connection, draft: Draft, space: int, root: int |
     data = draft.cube.to_json()
     salt = secrets.token_bytes(16)
     values = [data[name] for name in _FIELDS] + policy_columns(draft.cube.policy)
-    values += [json.dumps(data["derived_from"])]
+    payload = data["payload"]
+    values += [None if payload is None else json.dumps(payload, sort_keys=True), json.dumps(data["derived_from"])]
     values += [json.dumps(data["meta"], ensure_ascii=False, separators=(",", ":")), space, root or 0, salt, draft.mark]
     seq = connection.execute(_INSERT, values).lastrowid
     assert seq is not None

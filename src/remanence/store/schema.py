@@ -7,7 +7,9 @@ import sqlite3
 
 from remanence.errors import StoreTooNewError
 from remanence.language.keys import RULES
+from remanence.store.decided import note_sources_again
 
+_THIRD_FORMAT = 3
 APPLICATION_ID = 0x52454D21  # "REM!": marks the file as ours in its SQLite header
 
 _FIRST = """
@@ -150,7 +152,23 @@ CREATE TABLE rollouts (
 );
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+-- the file of a cache or an adapter, as JSON; NULL for text
+ALTER TABLE cubes ADD COLUMN payload TEXT;
+CREATE INDEX cubes_payloads ON cubes (space) WHERE payload IS NOT NULL;
+CREATE TABLE reads (                        -- how often a language model on this machine was given a memory
+    id TEXT PRIMARY KEY, count INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE payload_uses (                 -- how often a cache or an adapter was used, and what that saved
+    id TEXT PRIMARY KEY, count INTEGER NOT NULL, seconds REAL NOT NULL, last TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE jobs (                         -- moves of memories from one form to another; they name ids only
+    n INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT NOT NULL, what TEXT NOT NULL, ids TEXT NOT NULL,
+    state TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL
+)
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Migration n (from 1) takes a file from version n-1 to n."""
 
 
@@ -177,6 +195,8 @@ def migrate(connection: sqlite3.Connection, location: str) -> None:
         for statement in MIGRATIONS[number].split(";\n"):
             if statement.strip():
                 connection.execute(statement)
+    if version == _THIRD_FORMAT:
+        note_sources_again(connection)
     if version == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         notes = {"secret": secrets.token_hex(32), "rules": RULES}

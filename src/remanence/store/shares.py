@@ -112,7 +112,7 @@ class Shares:
                 some = ids[at : at + _MANY]
                 current = connection.execute(
                     f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq WHERE s.name = ? "
-                    f"AND c.superseded_at IS NULL AND c.method <> ? AND c.id IN ({', '.join('?' * len(some))}) ORDER BY c.root",
+                    f"AND c.superseded_at IS NULL AND c.form = 'text' AND c.method <> ? AND c.id IN ({', '.join('?' * len(some))}) ORDER BY c.root",
                     (space, METHOD, *some),
                 )
                 found += [Original(rows.cube_of(row[5:]), Keys(*row[:5])) for row in current]

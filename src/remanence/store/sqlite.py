@@ -13,7 +13,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, StoreError
+from remanence.errors import ForgetIncompleteError, StoreDamagedError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -23,8 +23,10 @@ from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase
 from remanence.store.grants import Grants
 from remanence.store.imported import imported
+from remanence.store.jobs import Jobs
 from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
+from remanence.store.payloads import Payloads
 from remanence.store.placing import placed
 from remanence.store.protocol import Change, Checked, Erased, IndexRow, Replay
 from remanence.store.repeated import keep_replay, known_marks, replayed
@@ -52,6 +54,8 @@ class SQLiteStore:
         self.trusted = Trusted(self._connections, clock)
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
+        self.payloads = Payloads(self._connections, settings, clock)
+        self.jobs = Jobs(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -79,6 +83,7 @@ class SQLiteStore:
         return self._connections
 
     def close(self) -> None:
+        self.payloads.close()
         self._connections.close()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,6 +191,7 @@ class SQLiteStore:
         return erase(self._connections, cube_ids, space, self.clock())
 
     def scrub(self) -> None:
+        self.payloads.sweep()
         scrub(self._connections)
 
     def residue(self, traces: Sequence[bytes]) -> list[bytes]:
@@ -280,7 +286,7 @@ class SQLiteStore:
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq "
-                "WHERE ? IS NULL OR s.name = ? ORDER BY c.seq",
+                "WHERE c.form = 'text' AND (? IS NULL OR s.name = ?) ORDER BY c.seq",
                 (space, space),
             )
             if self._connections.in_memory:  # its only connection would show what is written meanwhile
@@ -291,7 +297,8 @@ class SQLiteStore:
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?", (after, limit)
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?",
+                (after, limit),
             ).fetchall()
         return [(row[0], rows.cube_of(row[1:])) for row in found]
 
@@ -303,11 +310,15 @@ class SQLiteStore:
         mine = "space IN (SELECT number FROM spaces WHERE name IN (SELECT value FROM json_each(:spaces)))"
         within = "1" if spaces is None else mine
         questions = {
-            "cubes": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND {within}",
+            "cubes": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND form = 'text' AND {within}",
             "versions": f"SELECT count(*) FROM cubes WHERE {within}",
             "spaces": f"SELECT count(*) FROM spaces WHERE {within.replace('space IN', 'number IN')}",
             "entries": f"SELECT count(*) FROM journal WHERE {within}",
-            "without_vector": f"SELECT count(*) FROM keys WHERE vector IS NULL AND {within}",
+            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL AND NOT EXISTS "
+            f"(SELECT 1 FROM cubes c WHERE c.seq = keys.seq AND c.form <> 'text') AND {within}",
+            "payloads": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND payload IS NOT NULL AND {within}",
+            "payload_bytes": "SELECT coalesce(sum(json_extract(payload, '$.size')), 0) FROM cubes WHERE superseded_at IS NULL AND "
+            f"payload IS NOT NULL AND {within}",
             "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         }
         asked = {"spaces": json.dumps(spaces)}
@@ -331,7 +342,7 @@ class SQLiteStore:
     def snapshot(self, space: str) -> Generator[tuple[int, Iterator[IndexRow]]]:
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT {rows.INDEX} FROM cubes c {rows.INDEXED} WHERE c.space = ? ORDER BY c.root, c.seq",
+                f"SELECT {rows.INDEX} FROM cubes c {rows.INDEXED} WHERE c.space = ? AND c.form = 'text' ORDER BY c.root, c.seq",
                 (_space_number(connection, space),),
             )
             yield _head(connection), map(IndexRow._make, found)
@@ -345,7 +356,7 @@ class SQLiteStore:
             ).fetchall()
             found = connection.execute(
                 f"SELECT {rows.INDEX} FROM journal j JOIN cubes c ON c.seq = j.seq {rows.INDEXED} "
-                "WHERE j.space = ? AND j.entry > ?",
+                "WHERE j.space = ? AND j.entry > ? AND c.form = 'text'",
                 (number, after),
             ).fetchall()
         return head, [Change(*entry) for entry in entries], {row[0]: IndexRow._make(row) for row in found}
@@ -361,13 +372,19 @@ class SQLiteStore:
         return self._secret
 
     def verify(self) -> Checked:
-        return verify(self._connections)
+        checked = verify(self._connections)
+        try:
+            looked_at, problems = self.payloads.check()
+        except StoreDamagedError as error:
+            looked_at, problems = 0, (f"payloads: {error.what}",)
+        return Checked({**checked.checks, "payloads": looked_at}, checked.problems + problems)
 
     def backup(self, path: Path) -> None:
         with self._connections.read() as connection:
             try:
                 with placed(path) as partial, closing(sqlite3.connect(partial)) as copy:
                     connection.backup(copy)
+                self.payloads.copy_to(path)
             except (sqlite3.Error, OSError) as error:
                 raise StoreError(
                     f"The backup to {path} failed: {error}.", "Check that disk's room and permissions."

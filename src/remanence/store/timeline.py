@@ -116,7 +116,7 @@ def _known(
         cube_id: seq
         for seq, cube_id, recorded, superseded in connection.execute(
             "SELECT c.seq, c.id, c.recorded_at, c.superseded_at FROM cubes c JOIN spaces s ON s.number = c.space "
-            f"WHERE s.name = ?{seen} ORDER BY c.root, c.seq",
+            f"WHERE s.name = ? AND c.form = 'text'{seen} ORDER BY c.root, c.seq",
             (space, *values),
         )
         if _seconds(recorded) <= moment and (superseded is None or _seconds(superseded) > moment)
