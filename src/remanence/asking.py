@@ -14,6 +14,7 @@ from remanence.answer.pipeline import Method, answer, answer_stream
 from remanence.arguments import place, scope
 from remanence.cubes import DEFAULT_SPACE, Answer, Hits, Kind, MemCube, Route
 from remanence.errors import InputError, NoModelError, UnknownCubeError
+from remanence.formed import LocalReader
 from remanence.governance.access import Gate, Operation
 from remanence.governance.echoes import digests as own_words
 from remanence.governance.standing import followed, held
@@ -163,7 +164,15 @@ def _options(rooms: Rooms, visit: _Visit, method: Method, budget: int | None, wh
         "model": rooms.model, "method": method, "embed": rooms.encoding.compare, "budget": budget,
         "now": moment(where.get("now"), "now") or moment(where.get("as_of"), "as_of"),
         "neighbours": None if _narrowed(where) else partial(_beside, rooms, visit.clearance),
+        "reader": _reader(rooms, visit, method, where),
     }  # fmt: skip
+
+
+def _reader(rooms: Rooms, visit: _Visit, method: Method, where: dict[str, Any]) -> LocalReader | None:
+    """The model on this machine, where the settings name one."""
+    if method not in {"auto", "local"} or rooms.own_model is None:
+        return None
+    return LocalReader(rooms, rooms.local(), visit.space, where.get("user"), visit.clearance)
 
 
 def _from_pairs(rooms: Rooms, visit: _Visit, question: str, where: dict[str, Any]) -> Answer | None:

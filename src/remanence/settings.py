@@ -17,6 +17,7 @@ Durability = Literal["full", "normal"]
 Recognition = Literal["score", "model"]
 Background = Literal["off", "extract", "pair", "both"]
 Switch = Literal["on", "off"]
+Composition = Literal["exact", "repair", "blend"]
 Logged = Literal["off", "principals", "all"]
 
 
@@ -38,7 +39,9 @@ class Settings:
     """Bearer token for an embedding endpoint. Never written to the store, never printed."""
     model: str = ""
     """The language model: the http(s) URL of an OpenAI-compatible endpoint with the model after `#`, such as
-    `http://localhost:11434/v1#llama3.2`. Empty for none: everything but written answers works without."""
+    `http://localhost:11434/v1#llama3.2`; or `local:` with the folder of a Hugging Face model behind it, or its name in the local
+    cache of the hub, such as `local:/models/nano`, which needs the extra `local`. Empty for none: everything but written answers
+    works without."""
     recognition: Recognition = "score"
     """Which facts close to a question may lead the walk over the graph: by their `score`, or as the `model` says, one call a recall."""
     model_key: str = field(default="", repr=False)
@@ -77,6 +80,11 @@ class Settings:
     """How long a write waits for another process before `StoreBusyError`."""
     commit_every: int = 256
     """Messages per transaction in a long `add` or `ingest`."""
+    composition: Composition = "exact"
+    """How caches may enter a prompt of a model on this machine: only where they are `exact`, or moved behind other memories as well, an
+    approximation, with the first tokens computed again (`repair`) or those that differ most (`blend`)."""
+    schedule: Switch = "off"
+    """Whether rounds of care move memories between forms as the scheduler says."""
     payload_quota: int = 8_000_000_000
     """Bytes that the files of caches and adapters may take together, in the folder beside the store. Caches make room for others;
     adapters do not."""
@@ -151,6 +159,8 @@ _COUNTS = (
 )  # fmt: skip
 _CHOICES = (
     ("precision", get_args(Precision)),
+    ("composition", get_args(Composition)),
+    ("schedule", get_args(Switch)),
     ("durability", get_args(Durability)),
     ("recognition", get_args(Recognition)),
     ("background", get_args(Background)),

@@ -48,7 +48,9 @@ class World:
         """Facts of people that the world does not hold: `people` of them, others for every `batch` of the same size."""
         start = len(self.people) + batch * people
         if start + people > self._readers:
-            raise InputError("The world has no more names.", f"Ask for fewer than {self._readers - len(self.people)} people.")
+            raise InputError(
+                "The world has no more names.", f"Ask for fewer than {self._readers - len(self.people)} people."
+            )
         return self._draw(self._names[start : start + people], f"fresh {batch}")
 
     def relation(self, fact: Fact) -> Relation:

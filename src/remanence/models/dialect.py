@@ -61,7 +61,7 @@ class Dialect:
                 wanted = {"name": _name(schema), "schema": dict(schema), "strict": True}
                 body["response_format"] = {"type": "json_schema", "json_schema": wanted}
             else:
-                turns = _told(turns, schema)
+                turns = told(turns, schema)
                 if self.format is Format.OBJECT:
                     body["response_format"] = {"type": "json_object"}
         body["messages"] = [{"role": turn.role, "content": turn.content} for turn in turns]
@@ -105,7 +105,7 @@ def error_in(answer: Any) -> tuple[int, bytes] | None:
     return code if isinstance(code, int) else 400, json.dumps(error).encode()
 
 
-def _told(turns: tuple[Turn, ...], schema: Mapping[str, Any]) -> tuple[Turn, ...]:
+def told(turns: tuple[Turn, ...], schema: Mapping[str, Any]) -> tuple[Turn, ...]:
     """The turns with the schema in the system turn."""
     text = f"Answer with JSON only, without any other text. The JSON has to fit this JSON schema: {json.dumps(dict(schema))}"
     if turns and turns[0].role == "system":

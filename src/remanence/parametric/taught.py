@@ -30,14 +30,16 @@ def teach(
     spec = NanoSpec(
         depth=depth, width=width, hidden=3 * width, heads=4, kv_heads=2, vocab=len(tokenizer), seed=schedule.seed
     )
-    lm = CausalLM.of(new(spec), tokenizer, name=f"nano that knows world {world.seed}")
+    model = new(spec)
+    model.config.remanence_frame = "plain"  # see activation.layout.FRAME
+    lm = CausalLM.of(model, tokenizer, name=f"nano that knows world {world.seed}")
     known = examples(lm, world.curriculum())
     read = examples(lm, world.copies(copies, seed=schedule.seed))
-    lm.model.requires_grad_(True)  # noqa: FBT003 — torch's own way
+    lm.model.requires_grad_(True)
     try:
         learn(lm.model, known * max(1, len(read) // len(known)) + read, schedule, progress=progress)
     finally:
-        lm.model.requires_grad_(False)  # noqa: FBT003
+        lm.model.requires_grad_(False)
     return lm
 
 

@@ -86,7 +86,9 @@ def learn(
     """
     weights = [tensor for tensor in model.parameters() if tensor.requires_grad]
     if not examples or not weights:
-        raise InputError("There is nothing to train.", "Pass examples, and a model with tensors that require gradients.")
+        raise InputError(
+            "There is nothing to train.", "Pass examples, and a model with tensors that require gradients."
+        )
     before = [tensor.detach().clone() for tensor in weights]
     learned: Learned | None = None
     try:
@@ -162,7 +164,11 @@ def padded(batch: Sequence[Example], prompt: float, device: torch.device) -> tup
     longest = max(len(one.ids) for one in batch)
     ids = [[*one.ids, *(0 for _ in range(longest - len(one.ids)))] for one in batch]
     marks = [
-        [*(prompt for _ in range(one.answer)), *(1.0 for _ in one.ids[one.answer :]), *(0.0 for _ in range(longest - len(one.ids)))]
+        [
+            *(prompt for _ in range(one.answer)),
+            *(1.0 for _ in one.ids[one.answer :]),
+            *(0.0 for _ in range(longest - len(one.ids))),
+        ]
         for one in batch
     ]
     return torch.tensor(ids, device=device), torch.tensor(marks, device=device)

@@ -297,7 +297,7 @@ class SQLiteStore:
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? AND c.form = 'text' ORDER BY c.seq LIMIT ?",
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?",
                 (after, limit),
             ).fetchall()
         return [(row[0], rows.cube_of(row[1:])) for row in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import cos, pi
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -75,5 +75,5 @@ def load_state(found: list[Optimizer], tensors: Mapping[str, Tensor]) -> None:
         _, number, index, key = name.split(".", 3)
         states[int(number)].setdefault(int(index), {})[key] = tensor.clone()
     for optimiser, state in zip(found, states, strict=True):
-        groups = cast(Any, optimiser.state_dict()["param_groups"])
+        groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": state, "param_groups": groups})
