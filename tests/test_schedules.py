@@ -350,3 +350,47 @@ def test_bad_input_is_named(memory, slow):
         memory.schedule.undo("1")
     with pytest.raises(NotFoundError):
         memory.schedule.undo(77)
+
+
+def test_a_cache_that_is_not_used_counts_by_its_uses(memory, lm, slow, clock):
+    read(memory, slow, 50)
+    [job] = run(memory, lm).jobs
+    clock.turn(hours=12)
+    read(memory, slow, 50)
+    [young] = memory.schedule.explain(model=lm).plan.choices
+    assert young.work.reads > 10  # what its memories are read
+    clock.turn(days=1)
+    [idle] = memory.schedule.explain(model=lm).plan.choices
+    assert idle.work.reads == 0  # prompts began with something else
+    memory._store.payloads.used({job.artefact: 0.1})
+    [used] = memory.schedule.explain(model=lm).plan.choices
+    assert used.work.reads == pytest.approx(1 / 2.5)
+
+
+def test_where_caches_are_composed_all_that_was_read_together_is_derived_apart(tmp_path, lm, clock):
+    with Memory(tmp_path / "c.rem", Settings(embedder="hashing", composition="repair"), clock=clock) as memory:
+        machine = memory.schedule.measure(model=lm)
+        dear = replace(machine, prefill=1e-3, quadratic=0.0, opening=1e-4, load=1e-10)
+        memory._store.set_note(f"cost/{machine.model}/{machine.name}", json.dumps(dear.to_json()))
+        ids = memory.add(LINES[:3])
+        read(memory, ids[:2], 50)
+        clock.turn(seconds=1)
+        read(memory, ids, 10)
+        done = run(memory, lm)
+        assert [one.ids for one in done.jobs] == [tuple(ids)]
+        assert memory.forms.list()[0].payload.details["layout"] == "isolated"
+
+
+def test_what_expires_or_is_disputed_is_seen(memory, lm, clock):
+    ends = memory.add({"content": LINES[0], "ttl": 5 * 86_400.0})
+    says = memory.add(
+        [{"content": "Ana lives in Rome.", "name": "Ben"}, {"content": "Ana lives in Oslo.", "name": "Eva"}]
+    )
+    for ids in (ends, says[:1], says[1:]):
+        read(memory, ids)
+        clock.turn(seconds=1)
+    works = {one.work.ids[0]: one.work for one in memory.schedule.explain(model=lm).plan.choices}
+    assert works[ends[0]].left == pytest.approx(5, abs=1e-3)
+    assert not works[ends[0]].clear
+    assert works[says[0]].clear
+    assert {works[one].disputed for one in says} == {bool(memory.conflicts())}

@@ -5,21 +5,26 @@ Also which caches and adapters stand for it, and what the jobs that made them ha
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remanence.cubes import Form, Kind, MemCube, State, posix
 from remanence.errors import UnknownCubeError
 from remanence.language.slots import disputed, resolve
 from remanence.policies import Clearance
+from remanence.rooms import Rooms
 from remanence.scheduling.cost import Machine, Terms, Workload, corrections_per_day, reads_per_day
 from remanence.scheduling.grouping import Read, together
 from remanence.store.jobs import Job, Jobs, JobState
 from remanence.store.protocol import Store
+
+if TYPE_CHECKING:
+    from remanence.models.local.causal import CausalLM
 
 MOST = 5000
 """Memories that are looked at, those that were read most."""
@@ -29,6 +34,7 @@ DERIVE, DROP = "derive", "drop"
 UNDONE = 5
 """Failures that an undone job counts as: what somebody took back rests for thirty-two times as long."""
 _DAY = 86_400.0
+_TRIED = 1.0  # days after which an artefact that was never used is known not to be
 _JOBS = 10_000
 _DERIVED = {Kind.CACHE, Kind.ADAPTER}
 
@@ -43,6 +49,8 @@ class Measured:
     fingerprint: Mapping[str, str]
     bytes_per_number: int
     """Of what the model computes in."""
+    anywhere: bool = False
+    """Whether caches serve anywhere in a prompt: `Settings.composition` is not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,42 @@ def survey(
     A memory that was never read, and that nothing was made of, stays text and is not looked at.
     """
     return _Survey(store, jobs, space, measured, machine, terms, clearance).surveyed()
+
+
+def measured(rooms: Rooms, lm: CausalLM, *, again: bool = False) -> Machine:
+    """The measures of this machine with a model: those that the store keeps, or new ones."""
+    from remanence.models.local.measure import machine_digest, measure, model_digest
+
+    note = f"cost/{model_digest(lm)}/{machine_digest(lm)}"
+    kept = None if again else rooms.store.note(note)
+    if kept is not None:
+        try:
+            return Machine.from_json(json.loads(kept))
+        except (ValueError, TypeError):  # of another release, or damaged: measured anew
+            pass
+    embed = rooms.encoding.documents if rooms.store.note("embedder") else None
+    with rooms.store.payloads.partial() as path:
+        machine = Machine(**measure(lm, path.parent, embed))
+    rooms.store.set_note(note, json.dumps(machine.to_json()))
+    return machine
+
+
+def tokens_of(rooms: Rooms, lm: CausalLM) -> Measured:
+    """Tokens as prompts hold them: `activation.layout`."""
+    from remanence.activation.layout import frame_of, head_of, memory_parts
+
+    frame = frame_of(lm)
+
+    def tokens(cube: MemCube) -> int:
+        return sum(len(part.ids) for part in memory_parts([cube], lm, frame))
+
+    head = len(head_of(lm, frame).ids)
+    return Measured(tokens, head, lm.fingerprint.to_json(), lm.dtype.itemsize, anywhere=composes(rooms))
+
+
+def composes(rooms: Rooms) -> bool:
+    """Whether answers take caches of single memories wherever they stand."""
+    return rooms.settings.composition != "exact"
 
 
 class _Survey:
@@ -127,8 +171,10 @@ class _Survey:
         ]
         covered = {cube.id for group, _ in groups for cube in group}
         free = [cube for cube in self._cubes.values() if cube.id not in covered]
-        most = max(0, self._machine.context // 2 - self._measured.head) if self._machine.context else 0
-        return [*groups, *((group, []) for group in together(free, self._reads, self._tokens, most))]
+        head, context = self._measured.head, self._machine.context
+        most = max(1, context // 2 - head) if context else 0
+        found = together(free, self._reads, self._tokens, most, head, anywhere=self._measured.anywhere)
+        return [*groups, *((group, []) for group in found)]
 
     def _work(self, group: Sequence[MemCube], made: Sequence[MemCube]) -> Workload:
         ids = tuple(cube.id for cube in group)
@@ -149,16 +195,21 @@ class _Survey:
         )  # fmt: skip
 
     def _rate(self, group: Sequence[MemCube], made: Sequence[MemCube]) -> float:
-        """Reads per day of the whole group: those of its least-read memory, or what its artefacts are used, if that is more."""
+        """Reads per day of the whole group: of what is there, how often it was used; else those of its least-read memory.
+
+        An artefact of less than a day that was not used yet counts as if it were not there.
+        """
         rates: list[float] = []
-        found = [self._reads.get(cube.id) for cube in group]
-        if all(found):
-            rates.append(min(self._expected(one.times, one.first, one.last) for one in found if one))
         for one in made:
             use = self._store.payloads.uses(one.id)
             if use.last is not None:
                 rates.append(self._expected(use.count, one.recorded_at.isoformat(), use.last))
-        return max(rates, default=0.0)
+            elif self._days(one.recorded_at) >= _TRIED:
+                rates.append(0.0)
+        if rates:
+            return max(rates)
+        found = [self._reads.get(cube.id) for cube in group]
+        return min((0.0 if one is None else self._expected(*one) for one in found), default=0.0)
 
     def _expected(self, times: int, first: str, last: str) -> float:
         days, idle = (self._days(datetime.fromisoformat(one)) for one in (first, last))
