@@ -297,7 +297,7 @@ def test_care_moves_what_was_read_and_looks_again_only_after_reads(memory, lm, s
 
     looks = []
     real = schedules.choose
-    monkeypatch.setattr(schedules, "choose", lambda *of: looks.append(1) or real(*of))
+    monkeypatch.setattr(schedules, "choose", lambda *of, **more: looks.append(1) or real(*of, **more))
     schedules.due(memory._rooms)
     assert looks == []
     read(memory, slow, 50)

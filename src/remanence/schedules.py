@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 BY = "schedule"
 """Who acts, in the events."""
+TOLERANCE = 1e-3
+"""Share of the savings that a decision may miss: the last thousandth would take most of the time."""
 EACH_ROUND = 4
 """Jobs in one round of care: the others wait for the next."""
 _GONE = (StaleError, UnknownCubeError, TransitionError)  # no failure of the job: its memories changed meanwhile
@@ -217,7 +219,7 @@ def due(rooms: Rooms, stop: Stop | None = None) -> None:
 def _explained(rooms: Rooms, lm: CausalLM, space: str, terms: Terms, clearance: Clearance | None) -> Explained:
     machine = measured(rooms, lm)
     found = survey(rooms.store, _jobs(rooms), space, tokens_of(rooms, lm), machine, terms, clearance)
-    plan = choose(found.works, machine, found.terms, found.quota)
+    plan = choose(found.works, machine, found.terms, found.quota, tolerance=TOLERANCE)
     return Explained(space, plan, machine, found.terms, found.elsewhere)
 
 

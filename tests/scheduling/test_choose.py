@@ -204,6 +204,14 @@ def test_many_workloads_are_decided_in_time_and_the_gap_says_what_may_be_missing
     assert cut.seconds - cut.gap <= plan.seconds + 1e-9
 
 
+@given(machines, terms_, st.lists(workloads, max_size=5), quotas, st.floats(0, 0.5))
+def test_a_tolerance_misses_no_more_than_it_says(machine, terms, works, quota, tolerance):
+    plan = choose(works, machine, terms, quota, tolerance=tolerance)
+    best = naive(works, machine, terms, quota)
+    assert plan.size <= quota
+    assert plan.seconds - plan.gap <= best + 1e-9 * (1 + best)
+
+
 def test_nothing_to_decide(machine, terms):
     plan = choose([], machine, terms, 0)
     assert (plan.choices, plan.size, plan.seconds) == ((), 0, 0)
