@@ -122,20 +122,26 @@ def test_a_correction_makes_it_stale_and_the_next_run_derives_it_again(memory, l
     [first] = run(memory, lm).jobs
     memory.correct(slow[1], "The kettle of room 1 is gone.")
     assert forms(memory) == []
-    clock.turn(days=1.5)
-    read(memory, slow, 50)
     [second] = run(memory, lm).jobs
     assert (second.state, second.ids) == (JobState.DONE, tuple(slow))
     assert second.artefact != first.artefact
     assert memory.forms.list()[0].payload.details["sources"] == [[slow[0], 1], [slow[1], 2], [slow[2], 1]]
 
 
-def test_what_was_moved_rests(memory, lm, slow, clock):
+def test_what_was_moved_rests_and_what_went_stale_does_not(memory, lm, slow, clock):
     read(memory, slow, 50)
-    run(memory, lm)
+    [job] = run(memory, lm).jobs
+    dear = replace(TERMS, rent=1e-6)
+    [choice] = memory.schedule.run(model=lm, terms=dear).explained.plan.choices
+    assert "rests" in choice.held
     memory.correct(slow[1], "The kettle of room 1 is gone.")
-    assert run(memory, lm).moves == ()
-    assert "rests" in memory.schedule.explain(model=lm, terms=TERMS).plan.choices[0].held
+    [again] = run(memory, lm).jobs
+    assert (again.what, again.ids) == (job.what, job.ids)
+    clock.turn(days=2)
+    [gone] = memory.schedule.run(model=lm, terms=dear).jobs
+    assert gone.what == "drop"
+    read(memory, slow, 500)
+    assert run(memory, lm).moves == ()  # rests as text
 
 
 def test_a_promotion_is_undone_and_left_alone(memory, lm, slow, clock):

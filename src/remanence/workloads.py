@@ -182,13 +182,13 @@ class _Survey:
         caches = [_size(one) for one in made if one.form is Form.ACTIVATION]
         adapters = [_size(one) for one in made if one.form is Form.PARAMETRIC]
         stored = -(-self._machine.bytes_per_token * CACHE_BYTES // self._measured.bytes_per_number)
-        moved, failures = self._past(ids)
+        moved, failures = self._past(ids, {one.form for one in made})
         return Workload(
             ids=ids, tokens=tokens, reads=self._rate(group, made),
             bytes_per_token=-(-max(caches) // tokens) if caches else stored,
             adapter_bytes=max(adapters) if adapters else self._adapter_bytes,
             corrections=corrections_per_day((self._versions[one] for one in ids), self._base),
-            age=max(0.0, min(self._days(cube.recorded_at) for cube in group)), left=min(map(self._left, group)),
+            age=max(0.0, min(self._days(cube.recorded_at) for cube in group)), left=min(map(self._left, group)), seen=self._seen(ids),
             clear=all(one in self._clear for one in ids), disputed=any(one in self._disputed for one in ids),
             artefacts={one.form: one.id for one in made}, report=_report(made), moved=moved, failures=failures,
             pinned=any(one.state is State.FROZEN or one.id not in self._own for one in made),
@@ -234,15 +234,24 @@ class _Survey:
         """Days since a moment."""
         return (posix(self._now) - posix(moment)) / _DAY
 
-    def _past(self, ids: tuple[str, ...]) -> tuple[float, int]:
-        """Days since a job moved these memories, or tried to; and how often in a row it failed or was undone."""
+    def _seen(self, ids: tuple[str, ...]) -> float:
+        """Days since the first read of any of them."""
+        days = (self._days(datetime.fromisoformat(self._reads[one].first)) for one in ids if one in self._reads)
+        return max(0.0, max(days, default=0.0))
+
+    def _past(self, ids: tuple[str, ...], made: set[Form]) -> tuple[float, int]:
+        """Days since a job moved these memories, or tried to; and how often in a row it failed or was undone.
+
+        What was derived and went stale since did not move by a job: to derive it again is no going back and forth.
+        """
         mine = [job for job in self._jobs if job.ids == ids and job.state in _ENDED and not job.body.get("gone")]
         failures = 0
         for job in mine:
             if job.state is JobState.DONE:
                 break
             failures += UNDONE if job.state is JobState.UNDONE else 1
-        return max(0.0, self._days(mine[0].at)) if mine else math.inf, failures
+        stale = bool(mine) and mine[0].state is JobState.DONE and mine[0].what not in {DROP, *_deriving(made)}
+        return (max(0.0, self._days(mine[0].at)) if mine and not stale else math.inf), failures
 
     # ── what was learned ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -263,6 +272,10 @@ class _Survey:
 
 
 _ENDED = {JobState.DONE, JobState.FAILED, JobState.UNDONE}
+
+
+def _deriving(forms: Iterable[Form]) -> set[str]:
+    return {f"{DERIVE} {form}" for form in forms}
 
 
 def _made(job: Job) -> bool:
