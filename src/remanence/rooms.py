@@ -177,8 +177,8 @@ class Rooms:
         """Drop what models on this machine hold in memory of what they read: something of it was forgotten."""
         if (own := self.own_model) is not None:
             own.clear()
-        with self._opening:
-            self._shelf = None
+        if self._shelf is not None:
+            self._shelf.clear()
 
     @property
     def quarantine(self) -> Quarantine:

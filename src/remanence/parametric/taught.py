@@ -13,7 +13,7 @@ from remanence.models.local.nano import NanoSpec, new
 from remanence.models.local.tokenizing import word_tokenizer
 from remanence.parametric.training import Example, Schedule, learn
 
-SCHEDULE = Schedule(steps=550, batch=64, rate=3e-3, prompt=0.05)
+SCHEDULE = Schedule(steps=600, batch=64, rate=3e-3, decay=0.1, prompt=0.05)
 COPIES = 4000
 
 

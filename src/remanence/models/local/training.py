@@ -151,9 +151,9 @@ def train(
         As it came, after the step was finished and the state saved; the exception says so. A second one does not wait.
     """
     run = _Run(model, data, folder, progress)
-    run.begin(spec, resume=resume)
     try:
         with _patient() as asked:
+            run.begin(spec, resume=resume)
             run.go(asked)
     finally:
         model.eval()
