@@ -35,7 +35,7 @@ from rich.table import Table
 from remanence.cubes import Form
 from remanence.evaluation.intervals import student
 from remanence.scheduling.choose import choose
-from remanence.scheduling.cost import Machine, Terms, Workload, corrections_per_day, reads_per_day
+from remanence.scheduling.cost import Machine, Terms, Workload, corrections_per_day, reads_per_day, trained
 
 TEXT, CACHE, WEIGHTS = Form.TEXT, Form.ACTIVATION, Form.PARAMETRIC
 GB = 1e9
@@ -75,7 +75,7 @@ class World:
     days: int
 
 
-def world(pattern: str, seed: int, groups: int, days: int, daily: float = 80.0) -> World:
+def world(pattern: str, seed: int, groups: int, days: int, daily: float = 60.0) -> World:
     drawn = np.random.default_rng([seed, groups, days])
     tokens = np.clip(drawn.lognormal(5.8, 0.9, groups), 30, 6000).astype(int)
     popular = 1 / np.arange(1, groups + 1)
@@ -88,8 +88,8 @@ def world(pattern: str, seed: int, groups: int, days: int, daily: float = 80.0) 
         rates = np.where(busy, daily / (groups * 5 / days), 0.01)
     elif pattern == "corrections":  # a third is corrected again and again
         corrected[:, drawn.random(groups) < 1 / 3] = 1.5
-    elif pattern == "shift":  # what is popular changes every twenty days
-        for start in range(20, days, 20):
+    elif pattern == "shift":  # what is popular changes every ten days
+        for start in range(10, days, 10):
             rates[start:] = drawn.permutation(rates[0])
     elif pattern == "mixed":
         corrected[:, drawn.random(groups) < 1 / 4] = 1.0
@@ -151,7 +151,7 @@ class Kept:
         if form is CACHE:
             self.spent["build"] += self.machine.prefilled(tokens) + size * (self.machine.write + self.machine.hash)
         else:
-            self.spent["build"] += self.machine.train * self.terms.exposure * tokens
+            self.spent["build"] += trained(tokens, self.machine, self.terms)
             self.trained += 1
             if self.passes[(self.trained * 31 + group) % len(self.passes)] > self.terms.passing:
                 return False
@@ -198,11 +198,11 @@ def always(form: Form | None, one: World, machine: Machine, terms: Terms, quota:
 def scheduled(
     one: World, machine: Machine, terms: Terms, quota: int, seed: int, *, believed: Machine | None = None
 ) -> Kept:
-    """The scheduler, asked after reads of text, at most every five minutes, or every hour where the quota makes it search."""
+    """The scheduler, asked after reads of text, at most four times an hour, or every hour where the quota makes it search."""
     kept, believed = Kept(one, machine, terms, quota, seed), believed or machine
     seen = [Seen() for _ in one.tokens]
     tried = passed = 0
-    asked, pause = -1.0, 1 / 288 if quota >= 10**15 else 1 / 24
+    asked, pause = -1.0, 1 / 96 if quota >= 10**15 else 1 / 24
     for at, group, correction in one.events:
         now = seen[group]
         if correction:
@@ -509,8 +509,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=["simulated", "real"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--groups", type=int, default=40)
-    parser.add_argument("--days", type=int, default=40)
+    parser.add_argument("--groups", type=int, default=30)
+    parser.add_argument("--days", type=int, default=30)
     parser.add_argument(
         "--weights", action="store_true", help="also train an adapter for every session of the real runs"
     )

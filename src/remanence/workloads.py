@@ -18,7 +18,7 @@ from remanence.errors import UnknownCubeError
 from remanence.language.slots import disputed, resolve
 from remanence.policies import Clearance
 from remanence.rooms import Rooms
-from remanence.scheduling.cost import Machine, Terms, Workload, corrections_per_day, reads_per_day
+from remanence.scheduling.cost import Machine, Terms, Workload, corrections_per_day, reads_per_day, trained
 from remanence.scheduling.grouping import Read, together
 from remanence.store.jobs import Job, Jobs, JobState
 from remanence.store.protocol import Store
@@ -81,17 +81,18 @@ def measured(rooms: Rooms, lm: CausalLM, *, again: bool = False) -> Machine:
     """The measures of this machine with a model: those that the store keeps, or new ones."""
     from remanence.models.local.measure import machine_digest, measure, model_digest
 
-    note = f"cost/{model_digest(lm)}/{machine_digest(lm)}"
-    kept = None if again else rooms.store.note(note)
-    if kept is not None:
-        try:
-            return Machine.from_json(json.loads(kept))
-        except (ValueError, TypeError):  # of another release, or damaged: measured anew
-            pass
-    embed = rooms.encoding.documents if rooms.store.note("embedder") else None
-    with rooms.store.payloads.partial() as path:
-        machine = Machine(**measure(lm, path.parent, embed))
-    rooms.store.set_note(note, json.dumps(machine.to_json()))
+    with rooms.shelf.using((), lm):  # the base, whatever adapters answered last
+        note = f"cost/{model_digest(lm)}/{machine_digest(lm)}"
+        kept = None if again else rooms.store.note(note)
+        if kept is not None:
+            try:
+                return Machine.from_json(json.loads(kept))
+            except (ValueError, TypeError):  # of another release, or damaged: measured anew
+                pass
+        embed = rooms.encoding.documents if rooms.store.note("embedder") else None
+        with rooms.store.payloads.partial() as path:
+            machine = Machine(**measure(lm, path.parent, embed))
+        rooms.store.set_note(note, json.dumps(machine.to_json()))
     return machine
 
 
@@ -105,7 +106,9 @@ def tokens_of(rooms: Rooms, lm: CausalLM) -> Measured:
         return sum(len(part.ids) for part in memory_parts([cube], lm, frame))
 
     head = len(head_of(lm, frame).ids)
-    return Measured(tokens, head, lm.fingerprint.to_json(), lm.dtype.itemsize, anywhere=composes(rooms))
+    with rooms.shelf.using((), lm):  # what is derived is derived of the base
+        fingerprint = lm.fingerprint.to_json()
+    return Measured(tokens, head, fingerprint, lm.dtype.itemsize, anywhere=composes(rooms))
 
 
 def composes(rooms: Rooms) -> bool:
@@ -260,15 +263,17 @@ class _Survey:
         tried = [job for job in self._jobs if job.what == f"{DERIVE} {Form.PARAMETRIC}" and not job.body.get("gone")]
         passed, failed = (sum(job.state is state for job in tried) for state in (JobState.DONE, JobState.FAILED))
         passing = (passed + 2 * terms.passing) / (passed + failed + 2)
-        took = [found for one in self._artefacts if one.form is Form.PARAMETRIC and (found := self._exposure(one))]
-        return replace(terms, passing=passing, exposure=median(took) if took else terms.exposure)
+        took = [found for one in self._artefacts if one.form is Form.PARAMETRIC and (found := self._pace(one, terms))]
+        pace = median(took) if took else 1.0
+        return replace(terms, passing=passing, lesson=pace * terms.lesson, exposure=pace * terms.exposure)
 
-    def _exposure(self, one: MemCube) -> float:
-        """Training tokens per token of memory that the seconds of an adapter amount to; 0 where it does not say."""
+    def _pace(self, one: MemCube, terms: Terms) -> float:
+        """What training an adapter took, against what was expected; 0 where it does not say."""
         assert one.payload is not None
         seconds = _numbers(one.payload.details).get("seconds", 0.0)
         tokens = self._measured.head + sum(self._tokens.get(source, 0) for source in one.provenance.derived_from)
-        return seconds / (self._machine.train * tokens) if self._machine.train * tokens > 0 else 0.0
+        expected = trained(tokens, self._machine, terms)
+        return seconds / expected if expected > 0 else 0.0
 
 
 _ENDED = {JobState.DONE, JobState.FAILED, JobState.UNDONE}
@@ -294,11 +299,20 @@ def _fingerprint(cube: MemCube) -> dict[str, str]:
 
 
 def _report(made: Iterable[MemCube]) -> dict[str, float]:
-    """What the gate said of an adapter: numbers by name, wherever its details keep them."""
+    """What the gate said of an adapter: its reliability, and the share of guarded answers that it left alone."""
     for one in made:
         if one.form is Form.PARAMETRIC and one.payload is not None:
-            said = one.payload.details.get("gate", one.payload.details)
-            return _numbers(said) if isinstance(said, Mapping) else {}
+            said = one.payload.details.get("gate")
+            scores = said.get("scores") if isinstance(said, Mapping) else None
+            found = {
+                "reliability": scores.get("reliability") if isinstance(scores, Mapping) else None,
+                "locality": said.get("locality") if isinstance(said, Mapping) else None,
+            }
+            return {
+                name: _numbers(one)["value"]
+                for name, one in found.items()
+                if isinstance(one, Mapping) and "value" in _numbers(one)
+            }
     return {}
 
 

@@ -171,8 +171,10 @@ class Terms:
     """Times a day that a process opens a file for the first time, and hashes it."""
     lag: float = 1 / 24
     """Days from a correction until what it made stale is built again; meanwhile the text is read."""
+    lesson: float = 400_000.0
+    """Training tokens of an adapter, however little it holds: some hundred steps, in batches with what must not change."""
     exposure: float = 400.0
-    """Training tokens per token of memory: views of each fact, times epochs."""
+    """Training tokens per token of memory besides; the scheduler scales both to what training has taken."""
     passing: float = 0.8
     """Probability that an adapter passes its gate; the scheduler replaces it by what it has seen."""
     answer: float = 32.0
@@ -318,6 +320,11 @@ def break_even(work: Workload, machine: Machine, terms: Terms) -> BreakEven:
     return BreakEven(fixed * (1 + late) / spared, building / spared)
 
 
+def trained(tokens: int, machine: Machine, terms: Terms) -> float:
+    """Seconds to train an adapter on memories of so many tokens."""
+    return machine.train * (terms.lesson + terms.exposure * tokens)
+
+
 def horizon(work: Workload, terms: Terms) -> float:
     """Days in which an investment into a workload has to pay off.
 
@@ -355,7 +362,7 @@ def _making(work: Workload, form: Form, machine: Machine, terms: Terms) -> float
         return 0.0
     if form is Form.ACTIVATION:
         return machine.prefilled(work.tokens)
-    return machine.train * terms.exposure * work.tokens
+    return trained(work.tokens, machine, terms)
 
 
 def _check(one: Machine | Workload | Terms, at_least_0: Iterable[str]) -> None:

@@ -32,7 +32,7 @@ LONGEST = 2048
 """Tokens of the longest prompt that is measured."""
 ENOUGH = 1.0
 """Seconds that a prompt may take before no longer one is tried."""
-RANK = 8
+RANK = 16
 """Of the adapter whose bytes are counted."""
 _SHORTEST = 16
 _DECODED = 8
