@@ -13,8 +13,6 @@ from remanence.errors import InputError
 from remanence.extras import require
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from remanence.models.local.causal import CausalLM
     from remanence.models.local.training import Trained, TrainSpec
 
@@ -47,7 +45,7 @@ def _train(args: Args) -> Answer:
     return Answer({"folder": str(folder), **asdict(done)}, lambda: _trained(folder, done))
 
 
-def _begun(args: Args, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
+def _begun(args: Args, texts: list[str]) -> tuple[Any, Any, TrainSpec]:
     """A new model."""
     from remanence.models.local import nano
     from remanence.models.local.training import TrainSpec
@@ -66,7 +64,7 @@ def _begun(args: Args, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, 
     return _placed(nano.new(sizes)), tokenizer, spec
 
 
-def _continued(args: Args, folder: Path) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
+def _continued(args: Args, folder: Path) -> tuple[Any, Any, TrainSpec]:
     """The model of a training that was stopped; the settings are the saved ones."""
     from remanence.models.local import checkpoints
     from remanence.models.local.causal import CausalLM
@@ -83,12 +81,12 @@ def _continued(args: Args, folder: Path) -> tuple[Any, PreTrainedTokenizerBase, 
 
 
 def _placed(model: Any) -> Any:
-    import torch
+    from remanence.models.local.opening import on_device
 
-    return model.to("cuda") if torch.cuda.is_available() else model
+    return on_device(model)
 
 
-def _tokenizer(vocab: str, texts: list[str]) -> PreTrainedTokenizerBase:
+def _tokenizer(vocab: str, texts: list[str]) -> Any:
     from remanence.models.local import tokenizing
 
     kind, _, size = vocab.partition(":")

@@ -43,6 +43,12 @@ def load(where: str | Path, device: str, dtype: str) -> tuple[PreTrainedModel, P
     return cast(PreTrainedModel, cast(Any, model).to(on)), tokenizer, folder
 
 
+def on_device(model: PreTrainedModel, device: str = "auto") -> PreTrainedModel:
+    """The model where it is to be trained: on the GPU if there is one."""
+    place, _ = _choose(device, "float32")
+    return model.to(place)  # pyright: ignore[reportArgumentType]
+
+
 def embeddings(model: PreTrainedModel) -> int:
     """Rows of the input embedding."""
     base = cast(PreTrainedModel, base_of(model))
