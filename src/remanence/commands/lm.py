@@ -48,6 +48,7 @@ def _train(args: Args) -> Answer:
 def _begun(args: Args, texts: list[str]) -> tuple[Any, Any, TrainSpec]:
     """A new model."""
     from remanence.models.local import nano
+    from remanence.models.local.opening import placed
     from remanence.models.local.training import TrainSpec
 
     if args.steps is not None and args.minutes is not None:
@@ -61,7 +62,7 @@ def _begun(args: Args, texts: list[str]) -> tuple[Any, Any, TrainSpec]:
         steps=1000 if args.steps is None else args.steps, minutes=args.minutes or 0.0, context=said["context"],
         batch=said["batch"], lr=said["lr"], seed=said["seed"], rule=said["rule"],
     )  # fmt: skip
-    return _placed(nano.new(sizes)), tokenizer, spec
+    return placed(nano.new(sizes)), tokenizer, spec
 
 
 def _continued(args: Args, folder: Path) -> tuple[Any, Any, TrainSpec]:
@@ -78,12 +79,6 @@ def _continued(args: Args, folder: Path) -> tuple[Any, Any, TrainSpec]:
     state = checkpoints.read(folder)
     opened = CausalLM.open(folder, dtype="float32")
     return opened.model, opened.tokenizer, TrainSpec(**state.said["spec"])
-
-
-def _placed(model: Any) -> Any:
-    from remanence.models.local.opening import on_device
-
-    return on_device(model)
 
 
 def _tokenizer(vocab: str, texts: list[str]) -> Any:

@@ -43,10 +43,15 @@ def load(where: str | Path, device: str, dtype: str) -> tuple[PreTrainedModel, P
     return cast(PreTrainedModel, cast(Any, model).to(on)), tokenizer, folder
 
 
-def on_device(model: PreTrainedModel, device: str = "auto") -> PreTrainedModel:
-    """The model where it is to be trained: on the GPU if there is one."""
-    place, _ = _choose(device, "float32")
-    return model.to(place)  # pyright: ignore[reportArgumentType]
+def placed(model: PreTrainedModel, device: str = "auto") -> PreTrainedModel:
+    """A model on a device, its dtype as it is.
+
+    Raises
+    ------
+    InputError
+        The device is unknown, or not here.
+    """
+    return cast(PreTrainedModel, cast(Any, model).to(_choose(device, "float32")[0]))
 
 
 def embeddings(model: PreTrainedModel) -> int:
