@@ -81,7 +81,12 @@ class ProbeSet:
             sides: dict[str, list[dict[str, Any]]] = {}
             for probe in self.probes:
                 if probe.fact_id == fact_id:
-                    side = {"id": probe.id, "prompt": probe.prompt, "answer": [probe.answer, *probe.accept], "against": list(probe.against)}
+                    side = {
+                        "id": probe.id,
+                        "prompt": probe.prompt,
+                        "answer": [probe.answer, *probe.accept],
+                        "against": list(probe.against),
+                    }
                     sides.setdefault(probe.facet.value, []).append(side)
             records.append({"id": fact_id, "fact": self.facts.get(fact_id, ""), "eval": sides})
         return {"name": self.name, "records": records}

@@ -57,7 +57,10 @@ class Adapter:
 
     def scale(self, module: str) -> float:
         """alpha / r of a module."""
-        return float(self.config["alpha_pattern"].get(module, self.config["lora_alpha"])) / self.factors(module)[0].shape[0]
+        return (
+            float(self.config["alpha_pattern"].get(module, self.config["lora_alpha"]))
+            / self.factors(module)[0].shape[0]
+        )
 
     @property
     def nbytes(self) -> int:
@@ -91,14 +94,23 @@ def config_for(lm: CausalLM, rank: int, alpha: float, targets: Sequence[str] = (
 
 
 def linear_layers(lm: CausalLM, targets: Sequence[str] = ()) -> dict[str, nn.Module]:
-    """The linear layers of a model by name, the output layer left out; of those whose name ends in one of `targets`."""
+    """The linear layers of a model by name, the output layer left out; of those whose name ends in one of `targets`.
+
+    Where an adapter is on a layer, it is the layer below it.
+    """
     out = lm.model.get_output_embeddings()
+    found: dict[str, nn.Module] = {}
+    inside: tuple[str, ...] = ()
+    for name, module in lm.model.named_modules():
+        layer = cast(Any, module).get_base_layer() if isinstance(module, LoraLayer) else module
+        if layer is not module:
+            inside = (*inside, f"{name}.")
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not out and not name.startswith(inside):
+            found[name] = layer
     return {
         name: module
-        for name, module in lm.model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
-        and module is not out
-        and (not targets or any(name == end or name.endswith(f".{end}") for end in targets))
+        for name, module in found.items()
+        if not targets or any(name == end or name.endswith(f".{end}") for end in targets)
     }
 
 
@@ -141,7 +153,9 @@ def read(path: Path) -> Adapter:
         )
         known, digest = metadata["format"], metadata["digest"]
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise PayloadDamagedError(f"{path.name} cannot be read as an adapter.", "Build it anew from its memories.") from error
+        raise PayloadDamagedError(
+            f"{path.name} cannot be read as an adapter.", "Build it anew from its memories."
+        ) from error
     if known != FORMAT:
         raise PayloadDamagedError(f"{path.name} has the format {known!r}, not {FORMAT}.", "Open it with what wrote it.")
     if digest != _digest(tensors):

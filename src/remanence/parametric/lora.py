@@ -54,7 +54,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if min(self.regularise, self.divergence, self.guards, self.replay, self.alpha) < 0 or self.rank < 1:
-            raise InputError("A recipe has no negative weights.", "Use 0 to leave a part of it out, and a rank of at least 1.")
+            raise InputError(
+                "A recipe has no negative weights.", "Use 0 to leave a part of it out, and a rank of at least 1."
+            )
 
 
 @dataclass(frozen=True, slots=True)
