@@ -148,18 +148,18 @@ def test_regularising_gathers_what_the_whole_update_holds(lm, derived):
     try:
         mount.make(NEW, config_for(lm, 3, 6.0))
         mount.trainable(NEW)
-        layers = mount.layers(NEW)
-        for number, layer in enumerate(layers.values()):
+        factors = mount.factors(NEW)
+        for number, (_, b) in enumerate(factors.values()):
             torch.manual_seed(number)
-            torch.nn.init.normal_(layer.lora_B[NEW].weight, std=0.1)
-        fast = RegLoRA(layers, NEW, positions, 100.0)(0)
-        slow = regularised_naive(layers, NEW, positions, 100.0)
+            torch.nn.init.normal_(b, std=0.1)
+        fast = RegLoRA(factors, positions, 100.0)(0)
+        slow = regularised_naive(factors, positions, 100.0)
         assert torch.allclose(fast, slow, rtol=1e-5)
         assert fast.item() > 0
-        some = [layer.lora_A[NEW].weight for layer in layers.values()]
+        some = [a for a, _ in factors.values()]
         for one, other in zip(torch.autograd.grad(fast, some), torch.autograd.grad(slow, some), strict=True):
             assert torch.allclose(one, other, atol=1e-5)
-        assert RegLoRA(layers, NEW, {}, 100.0)(0).item() == 0.0
+        assert RegLoRA(factors, {}, 100.0)(0).item() == 0.0
     finally:
         mount.close()
     with pytest.raises(InputError, match="top"):
@@ -181,7 +181,7 @@ def test_divergence_is_zero_until_something_was_learnt(lm, taught_world, derived
         mount._fill(NEW, adapter)
         assert measure(0).item() > 1e-6
         assert measure(0).requires_grad
-        assert all(layer.lora_A[NEW].weight.requires_grad for layer in mount.layers(NEW).values())
+        assert all(a.requires_grad for a, _ in mount.factors(NEW).values())
         prompt = lm.encode(taught_world.question(taught_world.facts[0]))
         with mount.only():
             alone = lm.forward(prompt).logits.clone()
