@@ -19,7 +19,7 @@ UNGATED = {"acting_as", "close", "trust.screen"}
 DOORS = {
     "lifecycle": ("lifecycle", "Lifecycle"), "access": ("accessing", "Access"), "audit": ("auditing", "Audit"),
     "receipts": ("forgetting", "Receipts"), "trust": ("trusting", "Trusting"), "admission": ("admission", "Admission"),
-    "forms": ("forms", "Forms"),
+    "forms": ("forms", "Forms"), "schedule": ("schedules", "Schedule"),
 }  # fmt: skip
 CALLS = {
     "add": lambda m, c: m.add("x", space="work"),
@@ -60,6 +60,7 @@ CALLS = {
     "trust.why": lambda m, c: m.trust.why([c.cube]),
     "admission.propose": lambda m, c: m.admission.propose(Change("profile", {"words": 2}), [], space="work"),
     "forms.derive": lambda m, c: m.forms.derive([c.id]),
+    "schedule.undo": lambda m, c: m.schedule.undo(c.job),
     # arguments by name of the parameter: see `_guessed`
 }
 GUESSES = {
@@ -75,6 +76,7 @@ class Case:
         self.cube = memory.list(space="work")[0]
         self.id = self.cube.id
         self.share = memory.access.share(self.id, to="elsewhere").id
+        self.job = memory._store.jobs.add("work", "derive activation", [self.id], memory._store.clock()).n
         (folder / "notes.md").write_text("# A note\n\nOf something.")
         memory.export(folder / "i.jsonl", space="work")
 

@@ -25,7 +25,7 @@ from remanence.pairing import Paired, imported, pair
 from remanence.policies import Clearance
 from remanence.questions import unrecorded
 from remanence.recall.current import outdated
-from remanence.rooms import LOCAL, Rooms
+from remanence.rooms import Rooms
 from remanence.settings import Settings
 from remanence.write.extract import Extractor, ModelExtractor
 from remanence.write.messages import Message, moment, text
@@ -170,7 +170,7 @@ def _options(rooms: Rooms, visit: _Visit, method: Method, budget: int | None, wh
 
 def _reader(rooms: Rooms, visit: _Visit, method: Method, where: dict[str, Any]) -> LocalReader | None:
     """The model on this machine, where the settings name one."""
-    if method not in {"auto", "local"} or not rooms.settings.model.startswith(LOCAL):
+    if method not in {"auto", "local"} or rooms.own_model is None:
         return None
     return LocalReader(rooms, rooms.local(), visit.space, where.get("user"), visit.clearance)
 

@@ -19,6 +19,7 @@ from remanence.governance.access import Gate, Operation
 from remanence.governance.signing import SigningKey, public_from
 from remanence.policies import Clearance
 from remanence.recall.query import Query
+from remanence.reforming import checked_adapters, reforming
 from remanence.rooms import Rooms
 from remanence.store.erasure import refuse_frozen
 from remanence.write.messages import name, text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from remanence.models.local.causal import CausalLM
     from remanence.recall.pipeline import Recall
     from remanence.store.sqlite import SQLiteStore
 
@@ -38,9 +40,11 @@ Wanted = str | MemCube | Sequence[str | MemCube] | None
 def forget(
     rooms: Rooms, gate: Gate, cube_ids: Wanted = None, *, query: str | None = None, source: str | None = None,
     user: str | None = None, space: str | None = None, reason: str | None = None, dry_run: bool = False,
-    tombstone: bool = True, progress: Progress | None = None,
+    tombstone: bool = True, progress: Progress | None = None, adapters: str = "rebuild",
+    model: CausalLM | str | Path | None = None,
 ) -> Receipt | Plan:  # fmt: skip
     """See `Memory.forget`."""
+    how = checked_adapters(adapters)
     selector = _selector(rooms, cube_ids, query, source, user, optional_space(space))
     _check(rooms, gate, selector)
     made, survey = plan.build(_store(rooms), selector, rooms.settings, close=bool(dry_run))
@@ -51,7 +55,8 @@ def forget(
     key = SigningKey.open(rooms.settings.signing_key)  # before anything is erased: without it there is no receipt
     order = Order(new_id(), made, gate.name, checked, tombstone)
     try:
-        return erase.carry_out(_store(rooms), order, survey, key, _searching(rooms), progress)
+        reform = reforming(rooms, survey, how, model)
+        return erase.carry_out(_store(rooms), order, survey, key, _searching(rooms), progress, reform)
     finally:
         rooms.encoding.drop_questions()
 

@@ -7,6 +7,7 @@ put away, and erased when one is forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from remanence.consolidate.product import policy_of
@@ -52,8 +53,14 @@ def make(
     parents = fitting(cubes)
     store = rooms.store
     with store.payloads.partial() as path:
-        artefact = _derived(lm, parents, form, path, progress, stop, options)
-        return store.payloads.keep(_draft(rooms, parents, artefact), artefact)
+        artefact = _derived(rooms, lm, parents, form, path, progress, stop, options)
+        known = {**artefact.details, "model": str(lm.folder or lm.name)}
+        return keep(rooms, parents, replace(artefact, details=known))
+
+
+def keep(rooms: Rooms, parents: Sequence[MemCube], artefact: Artefact) -> MemCube:
+    """Store an artefact that was made of some memories; StaleError and QuotaError as `make`."""
+    return rooms.store.payloads.keep(_draft(rooms, parents, artefact), artefact)
 
 
 def put_away(rooms: Rooms, cube_id: str, reason: str, by: str = BY) -> None:
@@ -100,7 +107,7 @@ def fitting(cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:
 
 
 def _derived(
-    lm: CausalLM, parents: Sequence[MemCube], form: Form, path: Path, progress: Progress | None,
+    rooms: Rooms, lm: CausalLM, parents: Sequence[MemCube], form: Form, path: Path, progress: Progress | None,
     stop: Callable[[], bool] | None, options: dict[str, Any],
 ) -> Artefact:  # fmt: skip
     require("torch", extra="local", purpose="Deriving a cache or an adapter")
@@ -109,21 +116,32 @@ def _derived(
 
         return derive(parents, lm, path, **options)
     if form is Form.PARAMETRIC:
-        return _trained(lm, parents, path, progress, stop, options)
+        return _trained(rooms, lm, parents, path, progress, stop, options)
     raise InputError("A text is added, not derived.", "Use form='activation' or form='parametric'.")
 
 
 def _trained(
-    lm: CausalLM, parents: Sequence[MemCube], path: Path, progress: Progress | None, stop: Callable[[], bool] | None,
-    options: dict[str, Any],
+    rooms: Rooms, lm: CausalLM, parents: Sequence[MemCube], path: Path, progress: Progress | None,
+    stop: Callable[[], bool] | None, options: dict[str, Any],
 ) -> Artefact:  # fmt: skip
     if options.pop("lookup", False):
-        from remanence.parametric.lookup import derive as rows
+        from remanence.parametric.lookupfile import derive as rows
+        from remanence.parametric.lookupnotes import notes_of
 
-        return rows(parents, lm, path, **options)
+        with rooms.shelf.using((), lm):
+            return rows(notes_of(parents), lm, path, **options)
     from remanence.parametric.derive import derive
+    from remanence.parametric.lora import Recipe
 
-    return derive(parents, lm, path, progress=progress, stop=stop, **options)
+    recipe = options.pop("recipe", None) or Recipe()
+    steps = recipe.schedule.steps
+
+    def told(step: int, _: float) -> None:
+        if progress:
+            progress(step, steps)
+
+    with rooms.shelf.using((), lm):  # nobody answers with another adapter meanwhile
+        return derive(parents, lm, path, recipe=recipe, progress=told, stop=stop, **options)
 
 
 def _draft(rooms: Rooms, parents: Sequence[MemCube], artefact: Artefact) -> Draft:

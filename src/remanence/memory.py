@@ -39,10 +39,13 @@ if TYPE_CHECKING:
     from remanence.forms import Forms
     from remanence.lifecycle import Lifecycle
     from remanence.models.language import LanguageModel
+    from remanence.models.local.causal import CausalLM
     from remanence.pairing import Paired
     from remanence.reading import Read
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
+    from remanence.reforming import Adapters
+    from remanence.schedules import Schedule
     from remanence.store.parts import Diff, RolledBack
     from remanence.trusting import Trusting
     from remanence.write.extract import Extractor
@@ -267,20 +270,20 @@ class Memory:
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
         space: str | None = None, reason: str | None = None, dry_run: Literal[True], tombstone: bool = True,
-        progress: Progress | None = None,
+        progress: Progress | None = None, adapters: Adapters = "rebuild", model: CausalLM | str | Path | None = None,
     ) -> Plan: ...  # fmt: skip
 
     @overload
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
         space: str | None = None, reason: str | None = None, dry_run: Literal[False] = False, tombstone: bool = True,
-        progress: Progress | None = None,
+        progress: Progress | None = None, adapters: Adapters = "rebuild", model: CausalLM | str | Path | None = None,
     ) -> Receipt: ...  # fmt: skip
 
     def forget(
         self, cube_id: Wanted = None, *, query: str | None = None, source: str | None = None, user: str | None = None,
         space: str | None = None, reason: str | None = None, dry_run: bool = False, tombstone: bool = True,
-        progress: Progress | None = None,
+        progress: Progress | None = None, adapters: Adapters = "rebuild", model: CausalLM | str | Path | None = None,
     ) -> Receipt | Plan:  # fmt: skip
         """Erase memories by their ids, or all that hold the words of a `query`, come from a `source`, belong to a `user`, or
         are in a `space`: with all their versions, everything that was derived from them, and every trace in the file.
@@ -288,6 +291,9 @@ class Memory:
         The file is rewritten, searched and asked afterwards; the signed receipt says what was looked for and what cannot be
         reached. With `dry_run` nothing happens: the plan comes back. `tombstone` keeps keyed digests, so that the same text
         is not learned again silently. `reason` stays in the receipt. Several ids at once cost one rewrite.
+
+        Caches that hold it are erased. Adapters that learned it are erased too, and trained anew without it (`adapters="rebuild"`),
+        changed until probes do not find it (`unlearn`), or left away (`drop`); `model` is theirs, if the settings name another.
 
         Raises
         ------
@@ -304,7 +310,7 @@ class Memory:
 
         return forget(
             self._rooms, self._gate, cube_id, query=query, source=source, user=user, space=space, reason=reason,
-            dry_run=dry_run, tombstone=tombstone, progress=progress,
+            dry_run=dry_run, tombstone=tombstone, progress=progress, adapters=adapters, model=model,
         )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -584,6 +590,13 @@ class Memory:
         from remanence.forms import Forms
 
         return Forms(self._rooms, self._gate)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Which memories are worth a cache or an adapter on this machine, and the jobs that move them there and back."""
+        from remanence.schedules import Schedule
+
+        return Schedule(self._rooms, self._gate)
 
     @property
     def admission(self) -> Admission:

@@ -57,6 +57,8 @@ def export(store: Store, path: Path, space: str | None, *, vectors: bool) -> int
             header["embedder"] = store.note("embedder")
         file.write(_line(header))
         for cube, keys, reading in store.derived.everything(space):
+            if cube.payload is not None:  # it is derived, and its file is not in an export
+                continue
             line = cube.to_json()
             if vectors and keys.vector:
                 line["vector"] = base64.b64encode(keys.vector).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,14 +24,11 @@ if TYPE_CHECKING:
     from remanence.governance.quarantine import Quarantine
     from remanence.models.language import LanguageModel
     from remanence.models.local.causal import CausalLM
+    from remanence.models.local.client import LocalModel
     from remanence.recall.pipeline import Recall
     from remanence.recall.profile import Profile
     from remanence.recall.query import Query
     from remanence.shelf import Shelf
-
-
-LOCAL = "local:"
-"""What the name of a language model on this machine begins with, in the settings."""
 
 
 class Upkeep(NamedTuple):
@@ -62,6 +60,7 @@ class Rooms:
         """The indexes, None before the first question."""
         self._local: dict[str, CausalLM] = {}
         self._shelf: Shelf | None = None
+        self._speaks: LanguageModel | None = None
         self._opening = threading.Lock()
         self.quiet = threading.local()
         """Whether this thread asks as a part of another question; see `questions.unrecorded`."""
@@ -125,9 +124,15 @@ class Rooms:
                 from remanence.models.cached_answers import CachedModel
                 from remanence.models.speaking import open_language_model
 
-                model = self._given or open_language_model(self.settings)
-                self._model = model and CachedModel(model, self.store.derived)
+                self._speaks = self._given or open_language_model(self.settings)
+                self._model = self._speaks and CachedModel(self._speaks, self.store.derived)
             return self._model
+
+    @property
+    def own_model(self) -> LocalModel | None:
+        """The language model that answers, if it is one on this machine."""
+        client = sys.modules.get("remanence.models.local.client") if self.model else None
+        return self._speaks if client is not None and isinstance(self._speaks, client.LocalModel) else None
 
     def local(self, model: CausalLM | str | Path | None = None) -> CausalLM:
         """A language model on this machine, kept open: as it is given, from its folder or name, or the one of the settings.
@@ -142,12 +147,12 @@ class Rooms:
             There is no such model.
         """
         if model is None:
-            if not self.settings.model.startswith(LOCAL):
+            if (own := self.own_model) is None:
                 raise NoModelError(
                     "No language model on this machine was named.",
                     "Pass model=FOLDER, or set REMANENCE_MODEL=local:FOLDER.",
                 )
-            model = self.settings.model.removeprefix(LOCAL)
+            return own.lm
         if not isinstance(model, str | Path):
             return model
         require("torch", extra="local", purpose="A language model on this machine")
@@ -170,8 +175,10 @@ class Rooms:
 
     def let_go(self) -> None:
         """Drop what models on this machine hold in memory of what they read: something of it was forgotten."""
-        with self._opening:
-            self._shelf, self._model = None, None
+        if (own := self.own_model) is not None:
+            own.clear()
+        if self._shelf is not None:
+            self._shelf.clear()
 
     @property
     def quarantine(self) -> Quarantine:

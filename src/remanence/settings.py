@@ -39,7 +39,9 @@ class Settings:
     """Bearer token for an embedding endpoint. Never written to the store, never printed."""
     model: str = ""
     """The language model: the http(s) URL of an OpenAI-compatible endpoint with the model after `#`, such as
-    `http://localhost:11434/v1#llama3.2`. Empty for none: everything but written answers works without."""
+    `http://localhost:11434/v1#llama3.2`; or `local:` with the folder of a Hugging Face model behind it, or its name in the local
+    cache of the hub, such as `local:/models/nano`, which needs the extra `local`. Empty for none: everything but written answers
+    works without."""
     recognition: Recognition = "score"
     """Which facts close to a question may lead the walk over the graph: by their `score`, or as the `model` says, one call a recall."""
     model_key: str = field(default="", repr=False)

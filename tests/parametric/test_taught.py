@@ -12,7 +12,9 @@ def test_it_knows_its_world_by_heart(taught, taught_world):
     facts = taught_world.facts
     for template in range(-3, 0):
         asked = [taught_world.question(fact, template) for fact in facts]
-        assert recalled(taught, asked, map(taught_world.answer, facts) and [taught_world.answer(f) for f in facts]) >= 0.97
+        assert (
+            recalled(taught, asked, map(taught_world.answer, facts) and [taught_world.answer(f) for f in facts]) >= 0.97
+        )
 
 
 def test_it_reads_what_it_does_not_know(taught, taught_world):
@@ -23,5 +25,7 @@ def test_it_reads_what_it_does_not_know(taught, taught_world):
     told = [taught_world.reading([taught_world.statement(fact)], fact) for fact in facts]
     assert recalled(taught, told, answers) >= 0.9
     people = [facts[at : at + 4] for at in range(0, len(facts), 4)]
-    told = [taught_world.reading([taught_world.statement(one) for one in some], fact) for some in people for fact in some]
+    told = [
+        taught_world.reading([taught_world.statement(one) for one in some], fact) for some in people for fact in some
+    ]
     assert recalled(taught, told, answers) >= 0.8

@@ -153,8 +153,8 @@ def _back(pieces: Sequence[Chunk], tokens: int) -> list[Chunk]:
 
 def _used(parts: Sequence[Part], pieces: Sequence[Piece]) -> tuple[Used, ...]:
     """Parts and pieces, laid over each other."""
-    hows: list[How] = [piece.how for piece in pieces for _ in range(piece.tokens)]
-    hows += itertools.repeat("fresh", sum(len(part.ids) for part in parts) - len(hows))
+    rest = Piece(sum(len(part.ids) for part in parts) - sum(piece.tokens for piece in pieces), "fresh")
+    hows: list[How] = [piece.how for piece in (*pieces, rest) for _ in range(piece.tokens)]
     found: list[Used] = []
     at = 0
     for part in parts:

@@ -125,11 +125,17 @@ def cut(block: Block, first: int, last: int) -> Block:
         block.ids[first:last], [(keys[:, first:last], values[:, first:last]) for keys, values in block.pairs()], "fp32",
         block.fingerprint, start=block.start + first, segments=segments, rope=block.rope,
     )  # fmt: skip
-    # What stood before the later tokens of a block that does not begin a prompt is known as a digest only.
-    parent = (
-        block.parent if not first else digest_of(block.ids[:first]) if block.start == 0 else f"{block.parent}+{first}"
-    )
-    return replace(part, lossless=block.lossless, quality=block.quality, parent=parent)
+    return replace(part, lossless=block.lossless, quality=block.quality, parent=parent_at(block, first))
+
+
+def parent_at(block: Block, first: int) -> str:
+    """The parent of what a block holds from token `first` on.
+
+    What stood before a block that does not begin a prompt is known as a digest only: then it is one that no prompt has.
+    """
+    if not first:
+        return block.parent
+    return digest_of(block.ids[:first]) if block.parent == NOTHING else f"{block.parent}+{first}"
 
 
 def same_numbers(one: Block, other: Block) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from jinja2 import TemplateError
+
 from remanence.activation.block import Segment, Source
 from remanence.cubes import MemCube
 from remanence.errors import InputError
@@ -44,8 +46,8 @@ def render(cube: MemCube) -> str:
 
 
 def render_plain(cube: MemCube) -> str:
-    """A memory as its text on a line, its line ends made blanks: for small models that know no JSON."""
-    return " ".join(cube.text.split()) + "\n"
+    """A memory as its text with a blank behind it, its line ends made blanks: for small models that know no JSON."""
+    return " ".join(cube.text.split()) + " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +60,55 @@ class Frame:
     render: Render = render
     special: bool = False
     """Whether head, middle and tail hold special tokens of a chat template."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside the model's own end."""
 
 
-PLAIN = Frame("Context: ", "Question: ", "\nAnswer:", render_plain)
+PLAIN = Frame("Context: ", "Question: ", " Answer:", render_plain, stop=("\n", "Question:"))
 """For models without a chat template that are too small for instructions."""
 
+FRAME = "remanence_frame"
+"""The entry of a model's `config.json` that names its frame: `plain` for `PLAIN`."""
 _MEMORIES, _QUESTION = "\ue000memories\ue001", "\ue000question\ue001"
 
 
 def frame_of(lm: CausalLM, *, instruction: str = INSTRUCTION, render: Render = render) -> Frame:
-    """The frame for a model: its chat template with the instruction and the memories as the system's part, the question as the
-    user's; without a template, the same parts with `System:`, `User:` and `Assistant:` before them.
+    """The frame for a model, by its chat template: the instruction and the memories are the system's part, the question the user's.
+
+    A template that takes no system's part gets all of it as the user's. Without a template, `System:`, `User:` and
+    `Assistant:` stand before the same parts. A small model that says so in its configuration gets `PLAIN`.
 
     Raises
     ------
     InputError
-        The template has no place for a system's part, or changes what is put into it.
-    """  # fmt: skip
+        The template keeps neither.
+    """
+    if getattr(lm.model.config, FRAME, None) == "plain":
+        return PLAIN
     system = f"{instruction}\n<memories>\n{_MEMORIES}</memories>"
     user = f"<question>{_QUESTION}</question>"
-    if getattr(lm.tokenizer, "chat_template", None):
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        text = cast(str, cast(Any, lm.tokenizer).apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    if not getattr(lm.tokenizer, "chat_template", None):
+        texts = [f"System: {system}\nUser: {user}\nAssistant:"]
     else:
-        text = f"System: {system}\nUser: {user}\nAssistant:"
-    head, mark, rest = text.partition(_MEMORIES)
-    middle, second, tail = rest.partition(_QUESTION)
-    if not mark or not second or _MEMORIES in rest or _QUESTION in tail:
-        raise InputError(
-            f"The chat template of {lm.name} does not keep a system's part before a user's.",
-            "Pass a `Frame` of your own.",
+        ways = ([("system", system), ("user", user)], [("user", f"{system}\n\n{user}")])
+        texts = [_templated(lm, turns) for turns in ways]
+    for text in texts:
+        head, _, rest = text.partition(_MEMORIES)
+        middle, _, tail = rest.partition(_QUESTION)
+        if text.count(_MEMORIES) == rest.count(_QUESTION) == 1:
+            return Frame(head, middle, tail, render, special=True)
+    raise InputError(f"The chat template of {lm.name} does not keep what it is given.", "Pass a `Frame` of your own.")
+
+
+def _templated(lm: CausalLM, turns: Sequence[tuple[str, str]]) -> str:
+    """A conversation by the model's template; empty where the template refuses it."""
+    messages = [{"role": role, "content": content} for role, content in turns]
+    try:
+        return cast(
+            str, cast(Any, lm.tokenizer).apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         )
-    return Frame(head, middle, tail, render, special=True)
+    except (TemplateError, ValueError, TypeError, KeyError):
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from remanence.answer.cite import cite_candidate
 from remanence.answer.evidence import Embed
-from remanence.answer.pack import pack
-from remanence.cubes import Answer, Cost, FormUsed, Hit, MemCube
+from remanence.answer.pack import Packed, pack
+from remanence.cubes import Answer, Citation, Cost, FormUsed, Hit, MemCube
+from remanence.language.entities import mentions
+from remanence.language.tokens import folded, stems
 
+_WORD = re.compile(r"[^\W_]+")
+_SHORT = 6  # words
 MOST_READ = 8
 """Memories that are given to the model, the best first."""
 
@@ -56,7 +61,7 @@ def answer_locally(question: str, hits: Sequence[Hit], reader: Reader, embed: Em
         tried += [one for one in drawn.forms if one not in tried]
         notes += drawn.notes
         said = drawn.text.strip()
-        citations = cite_candidate(question, said, "", packed, embed) if said else ()
+        citations = _borne_out(question, said, packed, embed) if said else ()
         if citations:
             confidence = max(one.support for one in citations)
             return Answer(
@@ -73,3 +78,22 @@ def answer_locally(question: str, hits: Sequence[Hit], reader: Reader, embed: Em
     return Answer(
         "", abstained=True, used=packed.hits, cost=cost, method="local", notes=tuple(notes), forms=tuple(tried)
     )
+
+
+def _borne_out(question: str, said: str, packed: Packed, embed: Embed | None) -> tuple[Citation, ...]:
+    """The citations of an answer that count.
+
+    A value alone may stand in a memory about somebody else: the memory has to speak of something that the question names. And a small
+    model likes to say a word that is half right: of a short answer the memory has to hold every word.
+    """
+    asked = [{*one.name.split()} for one in mentions(question)]
+    new = set(stems(said)) - set(stems(question))
+    short = new if len(_WORD.findall(said)) <= _SHORT else set[str]()
+    cubes = {hit.cube.id: hit.cube for hit in packed.hits}
+
+    def counts(cube: MemCube) -> bool:
+        words = {*_WORD.findall(folded(" ".join(filter(None, (cube.text, cube.about, cube.provenance.author)))))}
+        return short <= set(stems(cube.text)) and (not asked or any(name <= words for name in asked))
+
+    found = cite_candidate(question, said, "", packed, embed)
+    return tuple(one for one in found if counts(cubes[one.cube_id]))

@@ -13,7 +13,7 @@ from remanence.models.local.nano import NanoSpec, new
 from remanence.models.local.tokenizing import word_tokenizer
 from remanence.parametric.training import Example, Schedule, learn
 
-SCHEDULE = Schedule(steps=550, batch=64, rate=3e-3, prompt=0.05)
+SCHEDULE = Schedule(steps=600, batch=64, rate=3e-3, decay=0.1, prompt=0.05)
 COPIES = 4000
 
 
@@ -30,7 +30,9 @@ def teach(
     spec = NanoSpec(
         depth=depth, width=width, hidden=3 * width, heads=4, kv_heads=2, vocab=len(tokenizer), seed=schedule.seed
     )
-    lm = CausalLM.of(new(spec), tokenizer, name=f"nano that knows world {world.seed}")
+    model = new(spec)
+    model.config.remanence_frame = "plain"  # see activation.layout.FRAME
+    lm = CausalLM.of(model, tokenizer, name=f"nano that knows world {world.seed}")
     known = examples(lm, world.curriculum())
     read = examples(lm, world.copies(copies, seed=schedule.seed))
     lm.model.requires_grad_(True)

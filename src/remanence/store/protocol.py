@@ -18,6 +18,7 @@ from remanence.store.parts import DerivedStore, LifecycleStore, TimelineStore
 if TYPE_CHECKING:
     from remanence.store.erasure import Survey
     from remanence.store.grants import Grants
+    from remanence.store.jobs import Jobs
     from remanence.store.payloads import Payloads
     from remanence.store.tombstones import Tombstones
     from remanence.store.trusted import Trusted
@@ -127,6 +128,11 @@ class Store(Protocol):
     @property
     def payloads(self) -> Payloads:
         """Files of caches and adapters."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """Moves of memories from one form to another."""
         ...
 
     @property

@@ -23,6 +23,7 @@ from remanence.store.derived import Derived, retire_children, standing
 from remanence.store.erasure import erase
 from remanence.store.grants import Grants
 from remanence.store.imported import imported
+from remanence.store.jobs import Jobs
 from remanence.store.ledger import Ledger
 from remanence.store.lifecycle import Lifecycle, frozen, hold
 from remanence.store.payloads import Payloads
@@ -54,6 +55,7 @@ class SQLiteStore:
         self.timeline = Timeline(self._connections)
         self.ledger = Ledger(self._connections)
         self.payloads = Payloads(self._connections, settings, clock)
+        self.jobs = Jobs(self._connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
@@ -295,7 +297,7 @@ class SQLiteStore:
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
         with self._connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? AND c.form = 'text' ORDER BY c.seq LIMIT ?",
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?",
                 (after, limit),
             ).fetchall()
         return [(row[0], rows.cube_of(row[1:])) for row in found]

@@ -27,7 +27,8 @@ def chat(tokenizer: PreTrainedTokenizerBase, turns: Sequence[tuple[str, str]]) -
     if not turns:
         raise InputError("The conversation has no turns.", "Pass at least one.")
     if not getattr(tokenizer, "chat_template", None):
-        lines = (f"{role.capitalize()}: {content}\n" for role, content in turns)
+        # An answer that was written behind "Assistant:" begins with the blank that stands there.
+        lines = (f"{role.capitalize()}: {content.removeprefix(' ')}\n" for role, content in turns)
         return encode(tokenizer, "".join(lines) + "Assistant:")
     special = [name for name in set(map(str, tokenizer.all_special_tokens)) | _added(tokenizer) if name]
     if not any(name in content for _, content in turns for name in special):

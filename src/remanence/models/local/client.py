@@ -12,7 +12,7 @@ from typing import Any
 from transformers import Cache
 
 from remanence.cubes import Cost
-from remanence.errors import ModelMissingError, UnsupportedModelError
+from remanence.errors import BrokenAnswerError, ContextTooLongError, ModelMissingError, UnsupportedModelError
 from remanence.models.answers import (
     UnfitError,
     answered,
@@ -104,7 +104,9 @@ class LocalModel:
         self._where = Path(where).expanduser() if isinstance(where, str | Path) else None
         self._open = {"device": device, "dtype": dtype}
         if self._where is not None and self._where.is_absolute() and not self._where.is_dir():
-            raise ModelMissingError(f"There is no folder {self._where}.", "Check the path after local: in the settings.")
+            raise ModelMissingError(
+                f"There is no folder {self._where}.", "Check the path after local: in the settings."
+            )
         self._prices = prices or Prices()
         self._most, self._most_bytes = kept, kept_bytes
         self._kept: list[_Kept] = []
@@ -151,7 +153,19 @@ class LocalModel:
         ContextTooLongError
             The prompt is longer than the model's context.
         """
-        return answered(prompt, self._ask, self._place)
+
+        def ask(one: Prompt) -> Completion:
+            try:
+                return self._ask(one)
+            except ContextTooLongError as error:
+                if one is prompt:
+                    raise
+                what = (
+                    f"{self._place} answered with something else than was asked for, and has no room to be asked again."
+                )
+                raise BrokenAnswerError(what, "Use a model with a longer context.") from error
+
+        return answered(prompt, ask, self._place)
 
     def stream(self, prompt: Prompt) -> Generator[str, None, Completion]:
         """See `LanguageModel.stream`. The generator returns the whole `Completion`; `yield from` hands it on."""

@@ -140,8 +140,11 @@ def _explained(place: str, what: str) -> Generator[None]:
     except SafetensorError as error:
         raise ModelDamagedError(f"{what} of {place} cannot be read: {error}.", "Copy the model again.") from error
     except OSError as error:
+        if not Path(place).exists():
+            missing = f"There is neither a folder {place} nor a model of this name in the local Hugging Face cache."
+            raise ModelMissingError(missing, "Check the path or the name; nothing is fetched.") from error
         raise ModelMissingError(
-            f"{what} of {place} is not here: {_first(error)}", "Check the path or the name."
+            f"{what} of {place} cannot be read: {_first(error)}", "Copy the model again."
         ) from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         if "trust_remote_code" in str(error) or "remote code" in str(error):

@@ -87,13 +87,18 @@ def rows(stream: Tensor, step: int, *, batch: int, context: int, seed: int) -> T
     for number in range(step * batch, (step + 1) * batch):
         passed, at = divmod(number, pieces)
         if passed not in made:
-            drawn = torch.Generator().manual_seed((seed << 32) ^ passed)
+            drawn = torch.Generator().manual_seed(_drawn_from(seed, passed))
             offset = int(torch.randint(slack + 1, (1,), generator=drawn))
             made[passed] = offset, torch.randperm(pieces, generator=drawn)
         offset, order = made[passed]
         begin = offset + int(order[at]) * context
         found.append(stream[begin : begin + context + 1])
     return torch.stack(found).long()
+
+
+def _drawn_from(seed: int, passed: int) -> int:
+    """A seed for one pass. Torch's generator on the CPU takes 32 bits of it, so the two are mixed and not put side by side."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {passed}".encode()).digest()[:4], "little")
 
 
 def _cut(text: str, share: float) -> tuple[str, str]:

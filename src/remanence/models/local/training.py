@@ -135,7 +135,7 @@ def train(
     spec
         How; with `resume`, the saved one is used instead.
     folder
-        A model folder that the state is saved to every `save_every` steps and at the end; None to save nothing.
+        A model folder that the state is saved to at once, every `save_every` steps and at the end; None to save nothing.
     resume
         Go on with the state in `folder`.
     progress
@@ -151,9 +151,9 @@ def train(
         As it came, after the step was finished and the state saved; the exception says so. A second one does not wait.
     """
     run = _Run(model, data, folder, progress)
-    run.begin(spec, resume=resume)
     try:
         with _patient() as asked:
+            run.begin(spec, resume=resume)
             run.go(asked)
     finally:
         model.eval()
@@ -218,6 +218,7 @@ class _Run:
             spec = replace(spec, steps=self._fitting(spec))
         self._spec = spec
         self._seconds = time.monotonic()
+        self._save()  # so that a training that breaks off at once can be gone on with too
 
     def go(self, asked: Callable[[], bool]) -> None:
         """Step until the end, or until somebody asks to stop."""
@@ -262,7 +263,7 @@ class _Run:
         value = float(loss)
         if not (isfinite(value) and isfinite(float(norm))):
             self._clear()
-            kept = f" The state after {self._saved:,} steps is kept." if self._folder and self._saved > 0 else ""
+            kept = f" The state after {self._saved:,} steps is kept." if self._folder else ""
             raise TrainingError(
                 f"At step {self._step + 1:,} the loss is {value} and the gradient's norm {float(norm)}.{kept}",
                 f"Use a learning rate below {spec.lr:g}.",
