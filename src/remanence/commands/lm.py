@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from remanence.models.local.training import Trained, TrainSpec
 
 _DEFAULTS: Mapping[str, Any] = {
-    "depth": 4, "vocab": "bpe:512", "context": 256, "batch": 16, "lr": 3e-3, "seed": 0, "rule": "adamw",
+    "depth": 4, "vocab": "bpe:512", "context": 256, "batch": 16, "lr": 1e-2, "seed": 0, "rule": "adamw",
 }  # fmt: skip
 
 
@@ -180,7 +180,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--minutes": {"type": float, "metavar": "N", "help": "about how long to train, instead of steps"},
     "--context": {"type": int, "metavar": "N", "help": "tokens that the model sees at once (256)"},
     "--batch": {"type": int, "metavar": "N", "help": "rows of a step (16)"},
-    "--lr": {"type": float, "metavar": "X", "help": "the highest learning rate (0.003)"},
+    "--lr": {"type": float, "metavar": "X", "help": "the highest learning rate (0.01)"},
     "--rule": {"choices": ["adamw", "muon"], "help": "the optimiser (adamw)"},
     "--seed": {"type": int, "metavar": "N", "help": "of all that is drawn (0)"},
     "--resume": {"action": "store_true", "help": "go on with the training in the folder, with the same texts"},

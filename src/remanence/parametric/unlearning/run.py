@@ -17,7 +17,7 @@ from torch.func import functional_call
 from remanence.errors import InputError, TrainingError
 from remanence.parametric.unlearning import fila
 from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn
-from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears
+from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears, refuse_adapters
 from remanence.parametric.unlearning.losses import OBJECTIVES, Objective, Told, told
 
 Method = Literal["ihl", "ihl+fila", "ga", "gd", "kl", "npo"]
@@ -140,6 +140,7 @@ def unlearn(
         The loss is not a number, or `stop` said so. Nothing has changed.
     """
     began = time.perf_counter()
+    refuse_adapters(lm.model)
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
     generator = torch.Generator().manual_seed(seed)
     device = next(lm.model.parameters()).device
