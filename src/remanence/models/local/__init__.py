@@ -1,0 +1,1 @@
+"""Language models on this machine: any Hugging Face causal LM, and nano models trained here. Needs the extra `local`."""
