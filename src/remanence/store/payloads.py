@@ -36,6 +36,7 @@ from remanence.store.connections import Connections
 from remanence.store.derived import standing
 from remanence.store.lifecycle import move
 from remanence.store.parts import Transition
+from remanence.store.protocol import Checked
 
 _SUFFIX = ".safetensors"
 _BLOCK = 1 << 20
@@ -268,8 +269,12 @@ class Payloads:
             for path in self.folder.iterdir()
         )
 
-    def check(self) -> tuple[int, tuple[str, ...]]:
-        """Whether every current cache and adapter has its file; see `SQLiteStore.verify`."""
+    def checked(self, before: Checked) -> Checked:
+        """What was checked before, and whether every current cache and adapter has its file."""
+        looked_at, problems = self._checked_files()
+        return Checked({**before.checks, "payloads": looked_at}, before.problems + problems)
+
+    def _checked_files(self) -> tuple[int, tuple[str, ...]]:
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.payload IS NOT NULL AND c.superseded_at IS NULL AND c.hidden = 0"
