@@ -136,7 +136,7 @@ def test_every_connection_has_its_settings(tmp_path, durability):
     with closing(
         SQLiteStore(tmp_path / "m.rem", Settings(embedder="none", durability=durability, busy_timeout=3))
     ) as store:
-        for access in (store._connections.write, store._connections.read):
+        for access in (store.connections.write, store.connections.read):
             with access() as connection:
                 asked = {
                     name: connection.execute(f"PRAGMA {name}").fetchone()[0]

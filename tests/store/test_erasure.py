@@ -92,7 +92,7 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
                     pass
 
         def busy() -> bool:
-            with store._connections.read() as connection:
+            with store.connections.read() as connection:
                 connection.execute("COMMIT")
                 found = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0]
                 connection.execute("BEGIN")
@@ -110,11 +110,11 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
                 time.sleep(0.001)
             threading.Timer(0.2, reading.close).start()
 
-        store._connections._writer.set_trace_callback(begin)
+        store.connections._writer.set_trace_callback(begin)
         try:
             store.scrub()
         finally:
-            store._connections._writer.set_trace_callback(None)
+            store.connections._writer.set_trace_callback(None)
             reading.close()
             started[0].result(10)
         assert store.residue(erased.traces) == []
