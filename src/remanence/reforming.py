@@ -17,6 +17,8 @@ from remanence.errors import InputError, ModelError, RemanenceError, UnknownCube
 from remanence.forget.forms import Figure, FormReport, Reform
 from remanence.forget.probe import Verdict
 from remanence.forming import keep, make
+from remanence.language.entities import mentions
+from remanence.language.tokens import folded
 from remanence.store.erasure import Survey
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def _left(rooms: Rooms, held: _Held, ids: set[str]) -> list[MemCube]:
 
 
 def _rebuilt(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]) -> FormReport:
-    options = _options(held.cube)
+    options = _without(_options(held.cube), gone)
     made = make(rooms, lm, left, Form.PARAMETRIC, **options)
     how = "trained anew from the memories that stay, by the same recipe"
     assert made.payload is not None
@@ -159,7 +161,7 @@ def _unlearned(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube],
     assert held.adapter is not None
     forget, retain = (examples(lm, _pairs(cubes)) for cubes in (gone, left))
     changed, _ = unlearn_adapter(lm, held.adapter, forget, retain, method="ihl")
-    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, left))
+    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, gone, left))
     if found is None or not found.passed:
         why = "no probe could be made" if found is None else found.verdict
         return FormReport(
@@ -194,7 +196,18 @@ def _options(cube: MemCube) -> dict[str, Any]:
     said = cube.payload.details
     recipe = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
     recipe["schedule"] = Schedule(**said["recipe"]["schedule"])
-    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"])}
+    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"]), **said.get("prompts", {})}
+
+
+def _without(options: dict[str, Any], gone: Sequence[MemCube]) -> dict[str, Any]:
+    """Without the prompts that name what was forgotten: they would stay with the new adapter."""
+    named = {one.name for cube in gone for one in mentions(cube.text)}
+    clean = {
+        name: [prompt for prompt in options[name] if not any(one in folded(prompt) for one in named)]
+        for name in ("guard", "watch")
+        if name in options
+    }
+    return options | clean
 
 
 # ── probing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,12 +243,14 @@ def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
     return secrets_of(views_of(gone).probes) if gone else []
 
 
-def _control(rooms: Rooms, lm: CausalLM, held: _Held, left: Sequence[MemCube]) -> Adapter | None:
+def _control(
+    rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]
+) -> Adapter | None:
     """An adapter of the memories that stay, trained with another seed; None where it misses its gate."""
     from remanence.parametric.adapterfile import open_
     from remanence.parametric.derive import derive
 
-    options = _options(held.cube)
+    options = _without(_options(held.cube), gone)
     schedule = replace(options["recipe"].schedule, seed=options["recipe"].schedule.seed + _OTHER_SEED)
     with rooms.store.payloads.partial() as path:
         try:
