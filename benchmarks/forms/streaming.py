@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -46,8 +44,8 @@ UNSEEN = -1
 class Plan:
     """How much is done."""
 
-    seeds: int = 5
-    steps: int = 600
+    seeds: int = 4
+    steps: int = 450
     sessions: int = 30
     matches: int = 10
     rounds: int = 60
@@ -99,15 +97,15 @@ class Listening:
     """A memory that listens, and what was said, to see what it kept."""
 
     def __init__(self, memory: StreamingMemory) -> None:
-        self.memory, self.said = memory, [BOS]
-        memory.feed([BOS], 0)
+        self.memory, self.said, self.fed = memory, [BOS], 0
 
     def hear(self, text: str, turn: int) -> None:
-        ids = self.memory.lm.encode(text)
-        self.said += ids
-        self.memory.feed(ids, turn)
+        self.said += self.memory.lm.encode(text)
+        self.turn = turn
 
     def weigh(self, options: Sequence[str]) -> Sequence[float]:
+        self.memory.feed(self.said[self.fed :], self.turn)  # the last answer and the next question, in one segment
+        self.fed = len(self.said)
         self.asked = self.memory._slots  # what was there when the last question was answered
         return self.memory.weigh(options)
 
@@ -177,14 +175,28 @@ def informative(lm: CausalLM, drawn: Sequence[streams.Session]) -> dict[str, flo
     return {"item": statistics.fmean(items), "others": statistics.fmean(others), "above": statistics.median(above)}
 
 
-def one_seed(seed: int, plan: Plan) -> dict[str, Any]:
-    """All of one seed."""
+def one_seed(seed: int, plan: Plan, folder: Path | None = None) -> dict[str, Any]:
+    """All of one seed. With a folder, it is written there as it comes, and taken from there if it is whole and of this plan."""
+    path = folder / f"seed-{seed}.json" if folder else None
+    if path and path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found.get("whole") and found["plan"] == json.loads(json.dumps(asdict(plan))):
+            return found
     torch.set_num_threads(1)
     lm, training = taught(seed, plan.steps)
-    return {
-        "seed": seed, "training": training, "grocery": list(groceries(lm, plan, seed)), "games": list(games(lm, plan, seed)),
-        "surprisal": {kind: informative(lm, streams.sessions(UNSEEN - seed, plan.sessions, kind=kind)) for kind in KINDS},
-    }  # fmt: skip
+    found = {"seed": seed, "plan": asdict(plan), "training": training, "grocery": [], "games": []}
+    found["surprisal"] = {
+        kind: informative(lm, streams.sessions(UNSEEN - seed, plan.sessions, kind=kind)) for kind in KINDS
+    }
+    for task, cells in (("grocery", groceries(lm, plan, seed)), ("games", games(lm, plan, seed))):
+        for cell in cells:
+            found[task].append(cell)
+            if path:
+                path.write_text(json.dumps(found), encoding="utf-8")
+    found["whole"] = True
+    if path:
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return found
 
 
 # ── the figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,35 +311,40 @@ def show(result: dict[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument(
+        "--cells", type=Path, help="a folder for what each model did; a run that was stopped goes on from there"
+    )
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     parser.add_argument("--seeds", type=int, help=f"models; {Plan.seeds} by default")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else Plan(seeds=options.seeds or Plan().seeds)
+    if options.cells:
+        options.cells.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     found: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        work: Iterator[dict[str, Any]] = map(one_seed, range(plan.seeds), [plan] * plan.seeds)
+        jobs = range(plan.seeds), [plan] * plan.seeds, [options.cells] * plan.seeds
+        work: Iterator[dict[str, Any]] = map(one_seed, *jobs)
         if not options.quick:
             pool = stack.enter_context(ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")))
-            work = pool.map(one_seed, range(plan.seeds), [plan] * plan.seeds)
+            work = pool.map(one_seed, *jobs)
         for one in work:
             found.append(one)
             print(f"seed {one['seed']} after {time.monotonic() - started:.0f} s: {one['training']}", flush=True)
-            result = whole(found, plan, arguments, round(time.monotonic() - started), options.workers)
+            result = whole(found, plan)
             if options.json:  # also what is there of a run that does not come to its end
                 options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     show(result)
 
 
-def whole(
-    found: Sequence[dict[str, Any]], plan: Plan, arguments: Sequence[str] | None, seconds: int, workers: int
-) -> dict[str, Any]:
+def whole(found: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+    """The result as it is kept."""
     return {
-        "machine": f"{platform.machine()}, CPU, {workers} processes of one thread", "torch": torch.__version__,
-        "command": shlex.join(["python", "benchmarks/forms/streaming.py", *(sys.argv[1:] if arguments is None else arguments)]),
-        "seeds": [one["seed"] for one in found], "plan": asdict(plan), "seconds": seconds,
-        "training": [one["training"] for one in found], "surprisal": [one["surprisal"] for one in found],
+        "machine": f"{platform.machine()}, CPU, one thread for each model", "torch": torch.__version__,
+        "command": "python benchmarks/forms/streaming.py --json benchmarks/forms/results/streaming.json",
+        "seeds": [one["seed"] for one in found], "plan": asdict(plan), "training": [one["training"] for one in found],
+        "surprisal": [one["surprisal"] for one in found],
         "rows": {"grocery": list(grocery_rows(found)), "games": list(game_rows(found, plan))},
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ def tables(result: Mapping[str, Any]) -> str:
 def head(result: Mapping[str, Any]) -> Iterator[str]:
     plan, count = result["plan"], len(result["seeds"])
     yield (
-        f"`{result['command']}` ({result['machine']}; torch {result['torch']}; {result['seconds'] / 60:.0f} minutes). {count} models of "
+        f"`{result['command']}` ({result['machine']}; torch {result['torch']}). {count} models of "
         f"{result['training'][0]['parameters']:,} parameters, seeds {result['seeds'][0]} to {result['seeds'][-1]}, {plan['steps']} steps each; "
         f"{plan['sessions']} sessions of each kind and {plan['matches']} games of {plan['rounds']} rounds for each model."
     )

@@ -135,6 +135,7 @@ class _Survey:
         self._adapter_bytes = int(median(sizes)) if sizes else machine.adapter_bytes
         self._terms = self._learned(terms)
         self._base = sum(n for n, _ in self._versions.values()) / (1 + sum(age for _, age in self._versions.values()))
+        self._usual = self._usually()
         stated = store.derived.claims_beside(space, list(self._cubes), clearance)
         self._clear = {one.cube_id for one in stated}
         pairs = disputed(resolve(stated))
@@ -216,7 +217,16 @@ class _Survey:
 
     def _expected(self, times: int, first: str, last: str) -> float:
         days, idle = (self._days(datetime.fromisoformat(one)) for one in (first, last))
-        return reads_per_day(times, days, idle, self._terms)
+        return reads_per_day(times, days, idle, self._terms, self._usual)
+
+    def _usually(self) -> float:
+        """Reads per day of a memory of this space, as a rule: the median of those that were first read a day ago or earlier."""
+        known = [
+            one.times / (days + 1)
+            for one in self._reads.values()
+            if (days := self._days(datetime.fromisoformat(one.first))) >= 1
+        ]
+        return median(known) if known else 0.0
 
     def _corrected(self, cube: MemCube) -> tuple[int, float]:
         """How often a memory was corrected, and its age in days."""

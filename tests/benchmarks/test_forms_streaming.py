@@ -35,9 +35,13 @@ def page(monkeypatch):
     return import_module("streaming_page")
 
 
-def test_a_small_run(streaming, page, tmp_path, capsys):
-    streaming.main(["--quick", "--json", str(tmp_path / "a.json")])
+def test_a_small_run(streaming, page, tmp_path, capsys, monkeypatch):
+    command = ["--quick", "--json", str(tmp_path / "a.json"), "--cells", str(tmp_path / "cells")]
+    streaming.main(command)
     result = json.loads((tmp_path / "a.json").read_text())
+    monkeypatch.delattr(streaming, "taught")
+    streaming.main(command)  # goes on where it was: nothing is left to teach
+    assert json.loads((tmp_path / "a.json").read_text()) == result
     rows = result["rows"]
     assert {row["method"] for row in rows["grocery"]} == {"full", *streaming.METHODS}
     assert len(rows["grocery"]) == 2 * (1 + len(streaming.METHODS))

@@ -88,6 +88,18 @@ def test_an_adapter_counts_in_every_test(taught, taught_world):
         measure(taught, secrets, factors={name: Factor(torch.zeros(1, 3), torch.zeros(3, 1))})
 
 
+def test_relearning_can_train_factors_in_place_of_a_copy(taught, taught_world):
+    effort = Effort(max_new=1, precisions=(), relearning_rank=4, relearning_rate=5e-3)
+    secrets = [secret(taught_world, fact) for fact in (*taught_world.facts[:4], *taught_world.fresh(1))]
+    before = {name: tensor.clone() for name, tensor in taught.model.state_dict().items()}
+    found = measure(taught, secrets, effort=effort)
+    assert found.values["relearning"][:4] == [1.0] * 4
+    assert fmean(found.values["relearning"][4:]) < 1
+    assert found.relearned["16"] > found.relearned["1"] or found.relearned["1"] == 1
+    assert all(torch.equal(before[name], tensor) for name, tensor in taught.model.state_dict().items())
+    assert not any(layer._forward_hooks for layer in taught.model.modules())
+
+
 def test_tests_without_prompts_or_counterfactuals_are_left_out(taught, taught_world):
     fact = taught_world.facts[0]
     found = measure(taught, [Secret("a", taught_world.answer(fact), (taught_world.cloze(fact),))])

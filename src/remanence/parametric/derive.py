@@ -97,10 +97,14 @@ def derive(
     beside = [(one.adapter, one.probes) for one in earlier]
     report = examine(lm, trained.adapter, views.probes, watch=measured, earlier=beside, limits=limits)
     report.require()
-    details = _details(views, trained, report, recipe, len(earlier)) | {"seconds": round(time.perf_counter() - began, 3)}
+    details = _details(views, trained, report, recipe, len(earlier)) | {
+        "seconds": round(time.perf_counter() - began, 3)
+    }
     adapter = replace(trained.adapter, details=details)
     write(adapter, target)
-    text = f"An adapter of rank {recipe.rank} for {len(views.facts)} facts of {len(cubes)} memories, made with {lm.name}."
+    text = (
+        f"An adapter of rank {recipe.rank} for {len(views.facts)} facts of {len(cubes)} memories, made with {lm.name}."
+    )
     return Artefact(Form.PARAMETRIC, FORMAT, target, adapter.fingerprint.to_json(), details, text)
 
 

@@ -334,13 +334,13 @@ def horizon(work: Workload, terms: Terms) -> float:
     return max(min(terms.horizon, work.left, max(work.seen, 1.0)), 1e-9)
 
 
-def reads_per_day(count: int, days: float, idle: float, terms: Terms) -> float:
+def reads_per_day(count: int, days: float, idle: float, terms: Terms, base: float = 0.0) -> float:
     """Expected reads per day from now on, of what was read `count` times in `days`, the last time `idle` days ago.
 
-    The rate of the time since the first read, with a day more so that one read is no habit, halved in each half-life without
-    a read.
+    The rate of the time since the first read, with one day more that went as in its surroundings, at the `base` rate: where memories
+    are read again as a rule, one read is a promise, elsewhere it is none. Halved in each half-life without a read.
     """
-    return count / (max(days, 0.0) + 1.0) * 0.5 ** (max(idle, 0.0) / terms.half_life)
+    return (count + base) / (max(days, 0.0) + 1.0) * 0.5 ** (max(idle, 0.0) / terms.half_life)
 
 
 def corrections_per_day(versions: Iterable[tuple[int, float]], base: float = 0.0, weight: float = 7.0) -> float:
