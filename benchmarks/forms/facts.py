@@ -38,16 +38,18 @@ from remanence.parametric.system import LocalSystem
 from remanence.parametric.taught import teach
 from remanence.parametric.training import Schedule
 
-FIRST = Recipe(rank=16, alpha=32.0, schedule=Schedule(steps=400, batch=64, rate=3e-3, decay=0.0), divergence=6.0, guards=48)
+FIRST = Recipe(
+    rank=16, alpha=32.0, schedule=Schedule(steps=600, batch=64, rate=3e-3, decay=0.0), divergence=4.0, guards=32
+)
 PLAIN = Recipe(rank=16, alpha=32.0, schedule=Schedule(steps=200, batch=64, rate=3e-3, decay=0.0), divergence=0.0)
 ARMS = {
     "plain LoRA": PLAIN,
     "RegLoRA 100": replace(PLAIN, regularise=100.0),
     "RegLoRA 1000": replace(PLAIN, regularise=1000.0),
     "RegLoRA 2500": replace(PLAIN, regularise=2500.0),
-    "divergence": replace(PLAIN, divergence=6.0, guards=48),
+    "divergence": replace(PLAIN, divergence=4.0, guards=32),
     "replay 16": replace(PLAIN, replay=16),
-    "divergence and replay 16": replace(PLAIN, divergence=6.0, guards=48, replay=16),
+    "divergence and replay 16": replace(PLAIN, divergence=4.0, guards=32, replay=16),
 }
 
 
@@ -96,7 +98,9 @@ def one_seed(seed: int, quick: bool, bases: Path | None, told: Console) -> dict:
             stages = ((share(after, facet),), (share(old, facet), share(new, facet)))
             matrices[facet.value] = ForgettingMatrix(stages).to_json()
         rows.append(row(name, seed, new, before, seconds, matrices=matrices))
-        told.print(f"seed {seed}: {name} {seconds:.0f} s, {matrices['reliability']['scores']}, locality {rows[-1]['kept']:.3f}")
+        told.print(
+            f"seed {seed}: {name} {seconds:.0f} s, {matrices['reliability']['scores']}, locality {rows[-1]['kept']:.3f}"
+        )
     return {"seed": seed, "rows": rows}
 
 
@@ -146,14 +150,18 @@ def summed(seeds: list[dict]) -> list[dict]:
         entry = {"arm": name, "seeds": len(some), "cpu_seconds": sum(one["cpu_seconds"] for one in some) / len(some)}
         for facet in some[0]["facets"]:
             entry[facet] = student([one["facets"][facet] for one in some]).to_json()
-        drops = [seed["rows"][1]["facets"]["locality"] - one["facets"]["locality"] for seed, one in zip(seeds, some, strict=True)]
+        drops = [
+            seed["rows"][1]["facets"]["locality"] - one["facets"]["locality"]
+            for seed, one in zip(seeds, some, strict=True)
+        ]
         entry["locality_drop"] = student(drops).to_json()
         if "matrices" in some[0]:
             for facet in some[0]["matrices"]:
                 entry[f"forgetting_{facet}"] = student([one["matrices"][facet]["F"][0] for one in some]).to_json()
             plain = {one["seed"]: one for one in every if one["arm"] == "plain LoRA"}
             gains = [
-                one["matrices"]["reliability"]["F"][0] - plain[one["seed"]]["matrices"]["reliability"]["F"][0] for one in some
+                one["matrices"]["reliability"]["F"][0] - plain[one["seed"]]["matrices"]["reliability"]["F"][0]
+                for one in some
             ]
             entry["gain_over_plain"] = student(gains).to_json()
             entry["matrix"] = [
@@ -173,7 +181,9 @@ def show(summary: list[dict], told: Console) -> None:
     for one in summary:
         table.add_row(one["arm"], *(says(one.get(column)) for column in columns))
     told.print(table)
-    table = Table("second batch", "batch 1 before, after; batch 2", "forgetting", "of paraphrases", "gain over plain", "CPU s")
+    table = Table(
+        "second batch", "batch 1 before, after; batch 2", "forgetting", "of paraphrases", "gain over plain", "CPU s"
+    )
     for one in summary:
         if "matrix" in one:
             (a,), (b, c) = one["matrix"]
@@ -198,7 +208,10 @@ def main() -> None:
         parts = [json.loads(path.read_text(encoding="utf-8")) for path in options.merge]
         seeds = sorted((one for part in parts for one in part["seeds"]), key=lambda one: one["seed"])
     else:
-        seeds = [one_seed(seed, options.quick, options.bases, told) for seed in (options.seeds[:1] if options.quick else options.seeds)]
+        seeds = [
+            one_seed(seed, options.quick, options.bases, told)
+            for seed in (options.seeds[:1] if options.quick else options.seeds)
+        ]
     summary = summed(seeds)
     show(summary, told)
     if options.json:

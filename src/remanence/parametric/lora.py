@@ -45,9 +45,9 @@ class Recipe:
     regularise: float = 0.0
     """Weight of RegLoRA's penalty; SEFE uses 2500."""
     top: float = TOP
-    divergence: float = 1.0
+    divergence: float = 4.0
     """Weight of the divergence from the incumbent on guard prompts."""
-    guards: int = 16
+    guards: int = 32
     """Guard prompts for each step."""
     replay: int = 0
     """Earlier views for each step."""
