@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from remanence.errors import InputError, TrainingError
 from remanence.parametric.unlearning import fila
-from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn
+from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn, without_shared_end
 from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears, refuse_adapters
 from remanence.parametric.unlearning.losses import OBJECTIVES, Objective, Told, told
 
@@ -99,7 +99,7 @@ def unlearn(
     lm
         The model. It is not changed, whatever happens.
     forget
-        Prompts with the answers that are to go. Leave out what every answer has, such as the full stop.
+        Prompts with the answers that are to go. A last token that all answers of both sides have, such as the full stop, is left out.
     retain
         Prompts with answers that are to stay. `ga` does not look at them, and destroys them.
     method
@@ -142,6 +142,7 @@ def unlearn(
     began = time.perf_counter()
     refuse_adapters(lm.model)
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
+    forget = without_shared_end(forget, retain)
     generator = torch.Generator().manual_seed(seed)
     device = next(lm.model.parameters()).device
     importance = 0.0
