@@ -147,7 +147,7 @@ def _rebuilt(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], l
         return FormReport(Form.PARAMETRIC, 1, "exact", how, (made.id,))
     from remanence.parametric.adapterfile import open_
 
-    found = _probed(rooms, lm, held, open_(rooms.store.payloads.path(made), lm), gone, left)
+    found = _probed(lm, held, open_(rooms.store.payloads.path(made), lm), gone, left)
     return FormReport(Form.PARAMETRIC, 1, "exact", how + _unprobed(found), (made.id,), _figures(found))
 
 
@@ -159,7 +159,7 @@ def _unlearned(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube],
     assert held.adapter is not None
     forget, retain = (examples(lm, _pairs(cubes)) for cubes in (gone, left))
     changed, _ = unlearn_adapter(lm, held.adapter, forget, retain, method="ihl")
-    found = _probed(rooms, lm, held, changed, gone, left)
+    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, left))
     if found is None or not found.passed:
         why = "no probe could be made" if found is None else found.verdict
         return FormReport(
@@ -207,9 +207,9 @@ def _pairs(cubes: Sequence[MemCube]) -> list[tuple[str, str]]:
 
 
 def _probed(
-    rooms: Rooms, lm: CausalLM, held: _Held, kept: Adapter, gone: Sequence[MemCube], left: Sequence[MemCube]
-) -> BatteryReport | None:
-    """The battery on the adapter that is kept. The models that never saw the memory: the base, and the adapter trained with another seed."""
+    lm: CausalLM, held: _Held, kept: Adapter, gone: Sequence[MemCube], left: Sequence[MemCube], control: Adapter | None = None
+) -> BatteryReport | None:  # fmt: skip
+    """The battery on the adapter that is kept, beside models that never saw the memory: the base, and a control where there is one."""
     from remanence.parametric.probing import battery
 
     secrets = _secrets(gone)
@@ -217,7 +217,6 @@ def _probed(
         return None
     known = _pairs(left)[:64]
     controls = [_measured(lm, None, secrets, known)]
-    control = _control(rooms, lm, held, left)
     if control is not None:
         controls.append(_measured(lm, control, secrets, known))
     before = None if held.adapter is None else _measured(lm, held.adapter, secrets, known)
@@ -232,6 +231,7 @@ def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
 
 
 def _control(rooms: Rooms, lm: CausalLM, held: _Held, left: Sequence[MemCube]) -> Adapter | None:
+    """An adapter of the memories that stay, trained with another seed; None where it misses its gate."""
     from remanence.parametric.adapterfile import open_
     from remanence.parametric.derive import derive
 

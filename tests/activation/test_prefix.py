@@ -60,6 +60,14 @@ def test_the_longest_chain_is_found(sequences, cuts, data):
     assert at >= covered
 
 
+def test_a_chain_from_a_short_block_is_found_beside_a_longer_one():
+    ids = list(range(60))
+    short, behind, longer = bare(ids[:10]), bare(ids[10:], ids[:10]), bare([*ids[:40], 99])
+    for blocks in ([short, behind, longer], [longer, behind, short]):
+        assert PrefixIndex(blocks).longest(ids) == ((short, behind), 60)
+    assert PrefixIndex([short, longer]).longest(ids) == ((longer,), 40)
+
+
 def test_common_beginnings():
     assert common([1, 2, 3], [1, 2, 4]) == 2
     assert common([1, 2], [1, 2, 3]) == common([1, 2, 3], [1, 2]) == 2

@@ -66,7 +66,10 @@ PROBES = (
 def test_each_facet_has_its_share():
     scores = evaluate(Book({"a": "Kristiania", "b": "Paris", "c": "Hamburg", "d": "Hamburg"}), PROBES)
     assert scores.share(Facet.RELIABILITY).value == 0.5
-    assert [one.right for one in scores.of(Facet.COUNTERFACTUAL)] == [True, False]  # by likelihood, not by what was written
+    assert [one.right for one in scores.of(Facet.COUNTERFACTUAL)] == [
+        True,
+        False,
+    ]  # by likelihood, not by what was written
     assert scores.forced(Facet.COUNTERFACTUAL).value == 0.5
     told = scores.to_json()
     assert set(told) == {"reliability", "counterfactual"}

@@ -100,12 +100,30 @@ def test_probes_see_a_fact_from_all_sides():
 def test_a_record_of_wikidyk_is_read():
     told = {
         "name": "dyk",
-        "records": [{"fact": "that X?", "eval": {"reliability": {"prompt": "Who?", "answer": ["X", "Mr X"]}, "locality": {"prompt": "Y?", "answer": "Z"}}}],
+        "records": [
+            {
+                "fact": "that X?",
+                "eval": {
+                    "reliability": {"prompt": "Who?", "answer": ["X", "Mr X"]},
+                    "locality": {"prompt": "Y?", "answer": "Z"},
+                },
+            }
+        ],
     }
     first, second = ProbeSet.from_json(told).probes
-    assert (first.facet, first.prompt, first.answer, first.accept, first.fact_id) == (Facet.RELIABILITY, "Who?", "X", ("Mr X",), "f0")
+    assert (first.facet, first.prompt, first.answer, first.accept, first.fact_id) == (
+        Facet.RELIABILITY,
+        "Who?",
+        "X",
+        ("Mr X",),
+        "f0",
+    )
     assert (second.facet, second.answer) == (Facet.LOCALITY, "Z")
-    for broken in ({}, {"name": "x", "records": [{"eval": {"nonsense": {"prompt": "a", "answer": "b"}}}]}, {"name": "x", "records": [3]}):
+    for broken in (
+        {},
+        {"name": "x", "records": [{"eval": {"nonsense": {"prompt": "a", "answer": "b"}}}]},
+        {"name": "x", "records": [3]},
+    ):
         with pytest.raises(InputError, match="no probe set"):
             ProbeSet.from_json(broken)
     twice = [{"id": "a", "eval": {"reliability": {"id": "same", "prompt": "Who?", "answer": "X"}}}] * 2

@@ -97,10 +97,14 @@ def derive(
     beside = [(one.adapter, one.probes) for one in earlier]
     report = examine(lm, trained.adapter, views.probes, watch=measured, earlier=beside, limits=limits)
     report.require()
-    details = _details(views, trained, report, recipe, len(earlier)) | {"seconds": round(time.perf_counter() - began, 3)}
+    details = _details(views, trained, report, recipe, len(earlier)) | {
+        "seconds": round(time.perf_counter() - began, 3)
+    }
     adapter = replace(trained.adapter, details=details)
     write(adapter, target)
-    text = f"An adapter of rank {recipe.rank} for {len(views.facts)} facts of {len(cubes)} memories, made with {lm.name}."
+    text = (
+        f"An adapter of rank {recipe.rank} for {len(views.facts)} facts of {len(cubes)} memories, made with {lm.name}."
+    )
     return Artefact(Form.PARAMETRIC, FORMAT, target, adapter.fingerprint.to_json(), details, text)
 
 
@@ -109,19 +113,24 @@ def lessons_of(views: Views) -> list[tuple[str, str]]:
     return [(view.prompt, view.answer) for view in views.training]
 
 
-def neighbour_prompts(facts: Sequence[Fact], n: int, *, seed: int = 0) -> tuple[str, ...]:
-    """Questions and sentences as those of the facts, about people of recombined names whom no fact is about."""
+def neighbour_prompts(
+    facts: Sequence[Fact], n: int, *, seed: int = 0, leave_out: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Questions and sentences as those of the facts, about people of recombined names whom no fact is about.
+
+    `leave_out` names people who are not asked about either, so that locality can be measured on them.
+    """
     if not facts or n < 1:
         return ()
     dice = random.Random(f"neighbours {seed}")  # noqa: S311  # no secret
-    subjects = sorted({fact.subject for fact in facts})
+    subjects, no_one = sorted({fact.subject for fact in facts}), set(leave_out)
     firsts = [*(name.split()[0] for name in subjects), *FIRST_NAMES]
     lasts = [*(name.split()[-1] for name in subjects if " " in name), *LAST_NAMES]
     found: dict[str, None] = {}
     for _ in range(4 * n):
         name = f"{dice.choice(firsts)} {dice.choice(lasts)}"
         fact = dice.choice(facts)
-        if name in subjects:
+        if name in subjects or name in no_one:
             continue
         ways = wording(fact)
         prompts = [f"Question: {filled(one, fact, name)} Answer:" for one in ways.questions]

@@ -157,7 +157,9 @@ def _missed(scores: Scores, same: Interval | None, matrix: ForgettingMatrix, lim
         if share.n and share.value < least:
             found.append(f"{facet.value} {share.value:.2f} is below {least:.2f}")
     if same is not None and 1 - same.value > limits.locality_drop:
-        found.append(f"{1 - same.value:.2f} of the guard prompts are answered otherwise, above {limits.locality_drop:.2f}")
+        found.append(
+            f"{1 - same.value:.2f} of the guard prompts are answered otherwise, above {limits.locality_drop:.2f}"
+        )
     worst = min((matrix.forgetting(j) for j in range(matrix.stages - 1)), default=0.0)
     if worst < -limits.forgetting:
         found.append(f"an earlier probe set lost {-worst:.2f}, above {limits.forgetting:.2f}")

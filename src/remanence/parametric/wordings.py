@@ -28,7 +28,6 @@ owns|{s} owns;{s} possesses;{s} is the owner of|What does {s} own?;What does {s}
 married to|{s} is married to;{s}'s spouse is;The spouse of {s} is|Who is {s} married to?;Who is {s}'s spouse?;Whom did {s} marry?|the spouse of {s}
 studies at|{s} studies at;{s} is a student at;{s} takes courses at|Where does {s} study?;Where is {s} a student?;At which place does {s} take courses?|
 allergic to|{s} is allergic to;{s} has an allergy to;{s} must avoid|What is {s} allergic to?;What does {s} have an allergy to?;What must {s} avoid?|
-member of|{s} is a member of;{s} belongs to;{s} has joined|What is {s} a member of?;What does {s} belong to?;What has {s} joined?|
 located in|{s} is located in;{s} is situated in;{s} lies in|Where is {s}?;Where is {s} located?;In which place does {s} lie?|the place of {s}
 capital|The capital of {s} is;{s}'s capital is;The capital city of {s} is|What is the capital of {s}?;What is {s}'s capital?;Which city is the capital of {s}?|the capital of {s}
 founded by|{s} was founded by;{s}'s founder is;The founder of {s} is|Who was {s} founded by?;Who is {s}'s founder?;Who founded {s}?|the founder of {s}

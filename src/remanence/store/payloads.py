@@ -20,7 +20,14 @@ from pathlib import Path
 
 from remanence.cubes import Form, MemCube, Payload, State
 from remanence.drafts import Artefact, Draft
-from remanence.errors import PayloadDamagedError, QuotaError, StaleError, StoreFullError, StoreUnwritableError
+from remanence.errors import (
+    PayloadDamagedError,
+    QuotaError,
+    StaleError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreUnwritableError,
+)
 from remanence.policies import Clearance, Clock
 from remanence.settings import Settings
 from remanence.store import rows
@@ -267,7 +274,10 @@ class Payloads:
             found = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.payload IS NOT NULL AND c.superseded_at IS NULL AND c.hidden = 0"
             ).fetchall()
-        cubes = [rows.cube_of(row) for row in found]
+        try:
+            cubes = [rows.cube_of(row) for row in found]
+        except StoreDamagedError as error:
+            return 0, (f"payloads: {error.what}",)
         self._checked.clear()
         problems = [
             f"the file of {cube.id} {problem}: derive it again"

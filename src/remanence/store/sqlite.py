@@ -13,7 +13,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, StoreDamagedError, StoreError
+from remanence.errors import ForgetIncompleteError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -38,6 +38,8 @@ from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
+_OF_TEXT = "NOT EXISTS (SELECT 1 FROM cubes c WHERE c.seq = keys.seq AND c.form <> 'text')"
+_PAYLOADS = "cubes WHERE superseded_at IS NULL AND payload IS NOT NULL"
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 
 
@@ -314,11 +316,9 @@ class SQLiteStore:
             "versions": f"SELECT count(*) FROM cubes WHERE {within}",
             "spaces": f"SELECT count(*) FROM spaces WHERE {within.replace('space IN', 'number IN')}",
             "entries": f"SELECT count(*) FROM journal WHERE {within}",
-            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL AND NOT EXISTS "
-            f"(SELECT 1 FROM cubes c WHERE c.seq = keys.seq AND c.form <> 'text') AND {within}",
-            "payloads": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND payload IS NOT NULL AND {within}",
-            "payload_bytes": "SELECT coalesce(sum(json_extract(payload, '$.size')), 0) FROM cubes WHERE superseded_at IS NULL AND "
-            f"payload IS NOT NULL AND {within}",
+            "without_vector": f"SELECT count(*) FROM keys WHERE vector IS NULL AND {_OF_TEXT} AND {within}",
+            "payloads": f"SELECT count(*) FROM {_PAYLOADS} AND {within}",
+            "payload_bytes": f"SELECT coalesce(sum(json_extract(payload, '$.size')), 0) FROM {_PAYLOADS} AND {within}",
             "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         }
         asked = {"spaces": json.dumps(spaces)}
@@ -372,11 +372,7 @@ class SQLiteStore:
         return self._secret
 
     def verify(self) -> Checked:
-        checked = verify(self._connections)
-        try:
-            looked_at, problems = self.payloads.check()
-        except StoreDamagedError as error:
-            looked_at, problems = 0, (f"payloads: {error.what}",)
+        checked, (looked_at, problems) = verify(self._connections), self.payloads.check()
         return Checked({**checked.checks, "payloads": looked_at}, checked.problems + problems)
 
     def backup(self, path: Path) -> None:

@@ -17,18 +17,18 @@ from torch.func import functional_call
 from remanence.errors import InputError, TrainingError
 from remanence.parametric.unlearning import fila
 from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn
-from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears
+from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears, refuse_adapters
 from remanence.parametric.unlearning.losses import OBJECTIVES, Objective, Told, told
 
 Method = Literal["ihl", "ihl+fila", "ga", "gd", "kl", "npo"]
 Where = Literal["adapter", "full"]
 
 LEARNING_RATES: Mapping[tuple[str, str], float] = {
-    ("adapter", "ihl"): 6e-3, ("adapter", "ihl+fila"): 1e-3, ("adapter", "ga"): 2e-3, ("adapter", "gd"): 2e-3,
-    ("adapter", "kl"): 2e-3, ("adapter", "npo"): 2e-3,
-    ("full", "ihl"): 1e-3, ("full", "ga"): 3e-4, ("full", "gd"): 3e-4, ("full", "kl"): 3e-4, ("full", "npo"): 3e-4,
+    ("adapter", "ihl"): 4e-3, ("adapter", "ihl+fila"): 2e-3, ("adapter", "ga"): 1e-3, ("adapter", "gd"): 2e-3,
+    ("adapter", "kl"): 4e-3, ("adapter", "npo"): 4e-3,
+    ("full", "ihl"): 4e-4, ("full", "ga"): 2e-4, ("full", "gd"): 4e-4, ("full", "kl"): 4e-4, ("full", "npo"): 8e-4,
 }  # fmt: skip
-"""Where `lr` is not given: for models of about 0.2M parameters. A model of a billion wants 1e-4 to 2e-4 on adapters."""
+"""Where `lr` is not given: for models of about 0.2M parameters (`benchmarks/forms/unlearning.py` tries five of each). A model of a billion wants 1e-4 to 2e-4 on adapters."""
 _DECAY = 0.01
 
 
@@ -140,6 +140,7 @@ def unlearn(
         The loss is not a number, or `stop` said so. Nothing has changed.
     """
     began = time.perf_counter()
+    refuse_adapters(lm.model)
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
     generator = torch.Generator().manual_seed(seed)
     device = next(lm.model.parameters()).device
