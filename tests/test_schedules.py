@@ -402,3 +402,14 @@ def test_what_expires_or_is_disputed_is_seen(memory, lm, clock, slow):
     assert not works[ends[0]].clear
     assert works[says[0]].clear
     assert {works[one].disputed for one in says} == {bool(memory.conflicts())}
+
+
+def test_one_read_counts_as_reads_usually_do(memory, lm, slow, clock):
+    for number in range(8):
+        read(memory, memory.add(f"The lamp of room {number} is green."), 6)
+        clock.turn(seconds=1)
+    clock.turn(days=2)
+    new = memory.add("The lamp of room 9 is red.")
+    read(memory, new)
+    works = {one.work.ids: one.work for one in memory.schedule.explain(model=lm, terms=TERMS).plan.choices}
+    assert works[tuple(new)].reads == pytest.approx(1 + 6 / 3, rel=1e-3)
