@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -413,3 +414,18 @@ def test_one_read_counts_as_reads_usually_do(memory, lm, slow, clock):
     read(memory, new)
     works = {one.work.ids: one.work for one in memory.schedule.explain(model=lm, terms=TERMS).plan.choices}
     assert works[tuple(new)].reads == pytest.approx(1 + 6 / 3, rel=1e-3)
+
+
+def test_rounds_of_care_move_what_is_read_where_the_settings_say_so(tmp_path, lm, dear):
+    settings = Settings(embedder="hashing", care_every=0.02, schedule="on")
+    with Memory(tmp_path / "r.rem", settings) as memory:
+        memory._rooms.local = lambda _=None: lm
+        dear(memory)
+        ids = memory.add(LINES[:3])
+        read(memory, ids, 20)
+        deadline = time.monotonic() + 60
+        while not memory.forms.list() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [one.provenance.derived_from for one in memory.forms.list()] == [tuple(ids)]
+    with Memory(tmp_path / "r.rem", settings) as memory:  # closing let the round end
+        assert [one.state for one in memory.schedule.jobs()] == [JobState.DONE]
