@@ -74,7 +74,7 @@ class Rooms:
         """Reads what was written, if the settings say so."""
         self.care = Rounds(lambda: upkeep.due(self), settings.care_every)
         """Does what falls due."""
-        if store.lifecycle.is_due_ever():
+        if store.lifecycle.is_due_ever() or settings.schedule == "on":
             self.care.begin()
 
     @property
