@@ -225,7 +225,7 @@ def _probed(
     """The battery on the adapter that is kept, beside models that never saw the memory: the base, and a control where there is one."""
     from remanence.parametric.probing import battery
 
-    secrets = _secrets(gone)
+    secrets = _secrets(gone, left)
     if not secrets:
         return None
     known = _pairs(left)[:64]
@@ -236,11 +236,15 @@ def _probed(
     return battery(_measured(lm, kept, secrets, known), secrets, controls=controls, original=before)
 
 
-def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
+def _secrets(gone: Sequence[MemCube], left: Sequence[MemCube]) -> list[Secret]:
+    """The facts that went, beside values of the same kind from facts that stay."""
     from remanence.parametric.unlearning.adapters import secrets_of
-    from remanence.parametric.views import views_of
+    from remanence.parametric.views import facts_of, probes_of
 
-    return secrets_of(views_of(gone).probes) if gone else []
+    lost = tuple(dict.fromkeys(fact for cube in gone for fact in facts_of(cube)))
+    known = tuple(dict.fromkeys((*lost, *(fact for cube in left for fact in facts_of(cube)))))
+    ours = {f"facts/{number}" for number in range(len(lost))}
+    return [secret for secret in secrets_of(probes_of(known)) if secret.id in ours] if lost else []
 
 
 def _control(
