@@ -194,7 +194,7 @@ def _options(cube: MemCube) -> dict[str, Any]:
     from remanence.parametric.training import Schedule
 
     said = cube.payload.details
-    recipe = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
+    recipe: dict[str, Any] = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
     recipe["schedule"] = Schedule(**said["recipe"]["schedule"])
     return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"]), **said.get("prompts", {})}
 
