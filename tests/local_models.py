@@ -14,7 +14,7 @@ import pytest
 SOURCES = ("evaluation/world.py", "evaluation/wordings.py", "parametric/taught.py", "parametric/training.py",
            "models/local/nano.py", "models/local/tokenizing.py")  # fmt: skip
 PACKAGE = Path(__file__).parents[1] / "src" / "remanence"
-PEOPLE = 24
+PEOPLE = 40
 
 
 @pytest.fixture(scope="session")

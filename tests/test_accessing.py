@@ -364,7 +364,7 @@ def test_two_who_follow_at_once_make_one_copy(memory):
     memory.access.share(space="work", to="team")
     store = memory._store
     for number in range(5):
-        with store._connections.write() as connection:  # as another process writes, which does not follow
+        with store.connections.write() as connection:  # as another process writes, which does not follow
             connection.execute("UPDATE notes SET value = '0' WHERE name LIKE 'shared/%'")
         threads = [threading.Thread(target=memory.access.sync) for _ in range(4)]
         for thread in threads:

@@ -103,7 +103,7 @@ def test_a_question_that_serves_another_is_not_recorded(opened):
     memory.add({"content": "Bob was born in Tartu.", "source": "https://a.example", "role": "document"})
     memory.pair()
     memory.ask("Where was Bob born?")
-    with memory._store._connections.read() as connection:
+    with memory._store.connections.read() as connection:
         assert connection.execute("SELECT count(*) FROM questions").fetchone() == (1,)
 
 

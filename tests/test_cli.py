@@ -288,7 +288,7 @@ EXAMPLES = {  # what a command needs so that it gets as far as opening the store
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"add", "ingest", "import", "models"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"add", "ingest", "import", "models", "lm"}))
 def test_only_writing_creates_a_store(name, place, capsys):
     values = {"question": "x", "id": "x", "ids": "x", "text": "x", "file": "x", "labelled": "x", "to": "x",
         "action": "freeze", "state": "archived", "first": "2024-01-01"}  # fmt: skip

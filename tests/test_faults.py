@@ -56,7 +56,7 @@ def outcome(call: Callable[[], object]) -> str:
 def test_no_room_for_more_pages(opened, location):
     memory = opened(location)
     memory.add(EARLIER)
-    writer = memory._store._connections._writer
+    writer = memory._store.connections._writer
     pages = writer.execute("PRAGMA page_count").fetchone()[0]
     most = writer.execute("PRAGMA max_page_count").fetchone()[0]
     writer.execute(f"PRAGMA max_page_count = {pages + 40}")
@@ -78,7 +78,7 @@ def test_no_room_for_more_pages(opened, location):
 def test_a_list_that_does_not_fit_keeps_the_batches_that_did_and_goes_on_later(opened):
     memory = opened(commit_every=4)
     memory.add(EARLIER)
-    writer = memory._store._connections._writer
+    writer = memory._store.connections._writer
     writer.execute("PRAGMA max_page_count = 150")
     texts, durable = [large(n) for n in range(60)], [0]
     with pytest.raises(StoreFullError):

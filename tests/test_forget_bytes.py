@@ -190,7 +190,7 @@ def test_nothing_is_left_of_what_was_made_out_of_it(opened, image, tmp_path, rea
         None,
         "This one stays.",
     ]
-    with memory._store._connections.read() as connection:
+    with memory._store.connections.read() as connection:
         for table in ("extractions", "lineage", "claims"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
         assert connection.execute("SELECT count(*) FROM reply_sources").fetchone() == (1,)
@@ -341,7 +341,7 @@ def test_overwriting_deleted_rows_alone_would_leave_some(tmp_path, draft, image)
             store.supersede(draft(text, cube_id=cube_id, version=versions[cube_id], mark=None))
 
         living, gone = churn(add, correct, store.erase, [40, 300, 900, 2500], 7, 1500)
-        with store._connections.outside_transactions() as connection:
+        with store.connections.outside_transactions() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         left = set(TOKEN.findall(image(path))) - living
         assert left & gone

@@ -301,7 +301,7 @@ def test_a_moment_in_a_named_zone_comes_back_verified(memory: Memory) -> None:
 def test_the_file_cannot_confirm_a_guess_of_what_was_forgotten(memory: Memory) -> None:
     ids = memory.add("My PIN is 4711 okay", idempotency_key="k")
     memory.forget(ids)
-    with memory._store._connections.read() as connection:
+    with memory._store.connections.read() as connection:
         assert connection.execute("SELECT request, ids FROM replays").fetchall() == [(b"", "[]")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from remanence import Memory, Settings
 from remanence.cubes import Form
 from remanence.errors import AccessDeniedError, InputError, NoModelError, NotFoundError, StaleError, UnknownSpaceError
-from remanence.scheduling.cost import Terms
+from remanence.scheduling.cost import Machine, Terms
 from remanence.store.jobs import JobState
 
 pytest.importorskip("torch", reason="needs the extra `local`")
@@ -32,6 +33,16 @@ def lm():
     return CausalLM.of(nano.new(spec), tokenizing.byte_tokenizer())
 
 
+@pytest.fixture(scope="session")
+def dear(lm, tmp_path_factory):
+    """A machine on which computing is dear, and everything else as it was measured here. Puts it into a store."""
+    from remanence.models.local.measure import measure
+
+    machine = Machine(**measure(lm, tmp_path_factory.mktemp("measured"), rounds=1, longest=256))
+    slow = replace(machine, prefill=1e-3, quadratic=0.0, opening=1e-4, load=1e-10, write=1e-9, hash=1e-9)
+    return lambda memory: memory._store.set_note(f"cost/{slow.model}/{slow.name}", json.dumps(slow.to_json()))
+
+
 @pytest.fixture
 def memory(tmp_path, clock):
     with Memory(tmp_path / "m.rem", Settings(embedder="hashing", payload_quota=50_000_000), clock=clock) as memory:
@@ -39,12 +50,9 @@ def memory(tmp_path, clock):
 
 
 @pytest.fixture
-def slow(memory, lm, monkeypatch):
-    """A machine on which computing is dear: measured for real, and then a hundred times slower. Returns ids of a session."""
-    machine = memory.schedule.measure(model=lm)
-    note = f"cost/{machine.model}/{machine.name}"
-    dear = replace(machine, prefill=1e-3, quadratic=0.0, opening=1e-4, load=1e-10)
-    memory._store.set_note(note, json.dumps(dear.to_json()))
+def slow(memory, dear):
+    """Ids of a session of a store that takes the machine for slow."""
+    dear(memory)
     return memory.add([{"content": line, "session": "s"} for line in LINES[:3]])
 
 
@@ -122,20 +130,26 @@ def test_a_correction_makes_it_stale_and_the_next_run_derives_it_again(memory, l
     [first] = run(memory, lm).jobs
     memory.correct(slow[1], "The kettle of room 1 is gone.")
     assert forms(memory) == []
-    clock.turn(days=1.5)
-    read(memory, slow, 50)
     [second] = run(memory, lm).jobs
     assert (second.state, second.ids) == (JobState.DONE, tuple(slow))
     assert second.artefact != first.artefact
     assert memory.forms.list()[0].payload.details["sources"] == [[slow[0], 1], [slow[1], 2], [slow[2], 1]]
 
 
-def test_what_was_moved_rests(memory, lm, slow, clock):
+def test_what_was_moved_rests_and_what_went_stale_does_not(memory, lm, slow, clock):
     read(memory, slow, 50)
-    run(memory, lm)
+    [job] = run(memory, lm).jobs
+    rented = replace(TERMS, rent=1e-6)
+    [choice] = memory.schedule.run(model=lm, terms=rented).explained.plan.choices
+    assert "rests" in choice.held
     memory.correct(slow[1], "The kettle of room 1 is gone.")
-    assert run(memory, lm).moves == ()
-    assert "rests" in memory.schedule.explain(model=lm, terms=TERMS).plan.choices[0].held
+    [again] = run(memory, lm).jobs
+    assert (again.what, again.ids) == (job.what, job.ids)
+    clock.turn(days=2)
+    [gone] = memory.schedule.run(model=lm, terms=rented).jobs
+    assert gone.what == "drop"
+    read(memory, slow, 500)
+    assert run(memory, lm).moves == ()  # rests as text
 
 
 def test_a_promotion_is_undone_and_left_alone(memory, lm, slow, clock):
@@ -190,11 +204,9 @@ def test_what_was_derived_by_hand_is_left_as_it_is(memory, lm, slow, clock):
     assert [one.id for one in memory.forms.list()] == [made.id]
 
 
-def test_the_quota_of_the_store_holds(tmp_path, lm, clock):
+def test_the_quota_of_the_store_holds(tmp_path, lm, clock, dear):
     with Memory(tmp_path / "q.rem", Settings(embedder="hashing", payload_quota=400_000), clock=clock) as memory:
-        machine = memory.schedule.measure(model=lm)
-        dear = replace(machine, prefill=1e-3, quadratic=0.0)
-        memory._store.set_note(f"cost/{machine.model}/{machine.name}", json.dumps(dear.to_json()))
+        dear(memory)
         for number in range(8):
             ids = memory.add([{"content": f"{line} {number}", "session": str(number)} for line in LINES])
             read(memory, ids, 10 + number)
@@ -211,7 +223,6 @@ def test_the_quota_of_the_store_holds(tmp_path, lm, clock):
 def test_a_job_that_fails_leaves_nothing_and_says_why(memory, lm, slow, clock):
     read(memory, slow, 50)
     folder = memory._store.payloads.folder
-    folder.rmdir()
     folder.write_text("a file in its place")
     done = run(memory, lm)
     [job] = done.failed
@@ -284,7 +295,7 @@ def test_forgetting_takes_jobs_along(memory, lm, slow):
 def test_the_measures_are_kept_and_taken_again_on_demand(memory, lm):
     first = memory.schedule.measure(model=lm, again=False)
     assert memory.schedule.measure(model=lm, again=False) == first
-    assert first.prefill > 0
+    assert first.prefill + first.quadratic > 0
     assert first.bytes_per_token == lm.bytes_per_token
     note = f"cost/{first.model}/{first.name}"
     memory._store.set_note(note, "nonsense")
@@ -297,7 +308,7 @@ def test_care_moves_what_was_read_and_looks_again_only_after_reads(memory, lm, s
 
     looks = []
     real = schedules.choose
-    monkeypatch.setattr(schedules, "choose", lambda *of: looks.append(1) or real(*of))
+    monkeypatch.setattr(schedules, "choose", lambda *of, **more: looks.append(1) or real(*of, **more))
     schedules.due(memory._rooms)
     assert looks == []
     read(memory, slow, 50)
@@ -350,3 +361,71 @@ def test_bad_input_is_named(memory, slow):
         memory.schedule.undo("1")
     with pytest.raises(NotFoundError):
         memory.schedule.undo(77)
+
+
+def test_a_cache_that_is_not_used_counts_by_its_uses(memory, lm, slow, clock):
+    read(memory, slow, 50)
+    [job] = run(memory, lm).jobs
+    clock.turn(hours=12)
+    read(memory, slow, 50)
+    [young] = memory.schedule.explain(model=lm).plan.choices
+    assert young.work.reads > 10  # what its memories are read
+    clock.turn(days=1)
+    [idle] = memory.schedule.explain(model=lm).plan.choices
+    assert idle.work.reads == 0  # prompts began with something else
+    memory._store.payloads.used({job.artefact: 0.1})
+    [used] = memory.schedule.explain(model=lm).plan.choices
+    assert used.work.reads == pytest.approx(1 / 2.5)
+
+
+def test_where_caches_are_composed_all_that_was_read_together_is_derived_apart(tmp_path, lm, clock, dear):
+    with Memory(tmp_path / "c.rem", Settings(embedder="hashing", composition="repair"), clock=clock) as memory:
+        dear(memory)
+        ids = memory.add(LINES[:3])
+        read(memory, ids[:2], 50)
+        clock.turn(seconds=1)
+        read(memory, ids, 10)
+        done = run(memory, lm)
+        assert [one.ids for one in done.jobs] == [tuple(ids)]
+        assert memory.forms.list()[0].payload.details["layout"] == "isolated"
+
+
+def test_what_expires_or_is_disputed_is_seen(memory, lm, clock, slow):
+    ends = memory.add({"content": LINES[0], "ttl": 5 * 86_400.0})
+    says = memory.add(
+        [{"content": "Ana lives in Rome.", "name": "Ben"}, {"content": "Ana lives in Oslo.", "name": "Eva"}]
+    )
+    for ids in (ends, says[:1], says[1:]):
+        read(memory, ids)
+        clock.turn(seconds=1)
+    works = {one.work.ids[0]: one.work for one in memory.schedule.explain(model=lm).plan.choices}
+    assert works[ends[0]].left == pytest.approx(5, abs=1e-3)
+    assert not works[ends[0]].clear
+    assert works[says[0]].clear
+    assert {works[one].disputed for one in says} == {bool(memory.conflicts())}
+
+
+def test_one_read_counts_as_reads_usually_do(memory, lm, slow, clock):
+    for number in range(8):
+        read(memory, memory.add(f"The lamp of room {number} is green."), 6)
+        clock.turn(seconds=1)
+    clock.turn(days=2)
+    new = memory.add("The lamp of room 9 is red.")
+    read(memory, new)
+    works = {one.work.ids: one.work for one in memory.schedule.explain(model=lm, terms=TERMS).plan.choices}
+    assert works[tuple(new)].reads == pytest.approx(1 + 6 / 3, rel=1e-3)
+
+
+def test_rounds_of_care_move_what_is_read_where_the_settings_say_so(tmp_path, lm, dear):
+    settings = Settings(embedder="hashing", care_every=0.02, schedule="on")
+    with Memory(tmp_path / "r.rem", settings) as memory:
+        memory._rooms.local = lambda _=None: lm
+        dear(memory)
+        ids = memory.add(LINES[:3])
+        read(memory, ids, 20)
+        deadline = time.monotonic() + 60
+        while not memory.forms.list() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [one.provenance.derived_from for one in memory.forms.list()] == [tuple(ids)]
+    with Memory(tmp_path / "r.rem", settings) as memory:  # closing let the round end
+        assert [one.state for one in memory.schedule.jobs()] == [JobState.DONE]

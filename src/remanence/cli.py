@@ -10,12 +10,23 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from remanence import show
-from remanence.commands import access, audit, consolidation, forgetting, forms, lifecycle, lm, options, trust
+from remanence.commands import (
+    access,
+    audit,
+    consolidation,
+    forgetting,
+    forms,
+    lifecycle,
+    lm,
+    options,
+    scheduling,
+    trust,
+)
 from remanence.commands.command import Command
 from remanence.errors import InputError, NotFoundError, RemanenceError
 from remanence.settings import Settings
 
-_AREAS = (options, lifecycle, access, audit, forgetting, trust, consolidation, forms, lm)
+_AREAS = (options, lifecycle, access, audit, forgetting, trust, consolidation, forms, scheduling, lm)
 COMMANDS: dict[str, Command] = {name: command for area in _AREAS for name, command in area.COMMANDS.items()}
 _ARGUMENTS = {name: {**options.ARGUMENTS, **area.ARGUMENTS} for area in _AREAS for name in area.COMMANDS}
 _INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell reports SIGINT and SIGPIPE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from remanence.models.local.causal import CausalLM
     from remanence.rooms import Rooms
 
+ASKED = "Question: {} Answer:"
+"""How a question stands before a model that knows the answer by heart: as in `parametric.views`."""
+MOST_ADAPTERS = 2
 MOST_TOKENS = 96
 """Tokens of an answer."""
 
@@ -36,7 +40,41 @@ class LocalReader:
 
     def attempts(self, question: str, cubes: Sequence[MemCube]) -> Sequence[Callable[[], Draw]]:
         """By an adapter that knows of such questions, where there is one; then by reading."""
-        return [partial(self._by_reading, question, list(cubes))]
+        known = self._adapters(cubes)
+        by_heart = [partial(self._by_heart, question, known)] if known else []
+        return [*by_heart, partial(self._by_reading, question, list(cubes))]
+
+    # ── by heart ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _adapters(self, cubes: Sequence[MemCube]) -> list[MemCube]:
+        """The adapters that were made of what was recalled, at most two: those of the best memories first.
+
+        Recall has already looked at meaning, words and scope; `parametric.routing` does the same for adapters without a store.
+        """
+        mine = replace(self._lm.fingerprint, adapter="").to_json()
+        ranks = {cube.id: rank for rank, cube in enumerate(cubes)}
+        found = [
+            (min(ranks[one] for one in adapter.provenance.derived_from if one in ranks), adapter)
+            for adapter in self._rooms.store.payloads.of(self._space, Form.PARAMETRIC, ranks, self._clearance)
+            if adapter.payload is not None
+            and {**adapter.payload.fingerprint, "adapter": ""} == mine
+            and adapter.scope.user in {None, self._user}
+        ]
+        return [adapter for _, adapter in sorted(found, key=lambda one: (one[0], one[1].id))[:MOST_ADAPTERS]]
+
+    def _by_heart(self, question: str, adapters: Sequence[MemCube]) -> Draw:
+        lm, began = self._lm, time.perf_counter()
+        ids = lm.encode(ASKED.format(question))
+        try:
+            with self._rooms.shelf.using(adapters, lm):
+                written = lm.generate(ids, max_new=_room(lm, len(ids)), stop=("\n", "Question:"))
+        except (PayloadDamagedError, StaleError, ModelMismatchError, ContextTooLongError) as error:
+            return Draw("", (), Cost(), (f"An adapter was not used. {error}",))
+        self._rooms.store.payloads.used(dict.fromkeys((one.id for one in adapters), 0.0))
+        forms = tuple(
+            FormUsed(Form.PARAMETRIC, "routed", one.provenance.derived_from, one.id, exact=False) for one in adapters
+        )
+        return Draw(written.text, forms, Cost(1, 0, len(ids), len(written.ids), time.perf_counter() - began))
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,11 +91,12 @@ class LocalReader:
             notes.append(f"Left out, because the model's context is full: {cubes.pop().id}.")
         held = self._caches(cubes, notes)
         blocks = [block for _, some in held for block in some]
-        try:
-            ready = assemble(prompt, blocks, lm, mode=self._mode)
-        except ContextTooLongError as error:
-            return Draw("", (), Cost(), (*notes, str(error)))
-        written = lm.generate(ready.ids, cache=ready.cache, max_new=_room(lm, len(ready.ids)), stop=frame.stop)
+        with self._rooms.shelf.using((), lm):  # caches were computed by the base
+            try:
+                ready = assemble(prompt, blocks, lm, mode=self._mode)
+            except ContextTooLongError as error:
+                return Draw("", (), Cost(), (*notes, str(error)))
+            written = lm.generate(ready.ids, cache=ready.cache, max_new=_room(lm, len(ready.ids)), stop=frame.stop)
         forms = self._used(ready, held)
         self._rooms.store.payloads.used({one.id: one.saved for one in forms if one.id is not None})
         self._rooms.store.payloads.read([cube.id for cube in cubes])

@@ -53,7 +53,7 @@ def make(
     parents = fitting(cubes)
     store = rooms.store
     with store.payloads.partial() as path:
-        artefact = _derived(lm, parents, form, path, progress, stop, options)
+        artefact = _derived(rooms, lm, parents, form, path, progress, stop, options)
         known = {**artefact.details, "model": str(lm.folder or lm.name)}
         return keep(rooms, parents, replace(artefact, details=known))
 
@@ -107,7 +107,7 @@ def fitting(cubes: Sequence[MemCube]) -> tuple[MemCube, ...]:
 
 
 def _derived(
-    lm: CausalLM, parents: Sequence[MemCube], form: Form, path: Path, progress: Progress | None,
+    rooms: Rooms, lm: CausalLM, parents: Sequence[MemCube], form: Form, path: Path, progress: Progress | None,
     stop: Callable[[], bool] | None, options: dict[str, Any],
 ) -> Artefact:  # fmt: skip
     require("torch", extra="local", purpose="Deriving a cache or an adapter")
@@ -116,21 +116,34 @@ def _derived(
 
         return derive(parents, lm, path, **options)
     if form is Form.PARAMETRIC:
-        return _trained(lm, parents, path, progress, stop, options)
+        return _trained(rooms, lm, parents, path, progress, stop, options)
     raise InputError("A text is added, not derived.", "Use form='activation' or form='parametric'.")
 
 
 def _trained(
-    lm: CausalLM, parents: Sequence[MemCube], path: Path, progress: Progress | None, stop: Callable[[], bool] | None,
-    options: dict[str, Any],
+    rooms: Rooms, lm: CausalLM, parents: Sequence[MemCube], path: Path, progress: Progress | None,
+    stop: Callable[[], bool] | None, options: dict[str, Any],
 ) -> Artefact:  # fmt: skip
     if options.pop("lookup", False):
-        from remanence.parametric.lookup import derive as rows
+        from remanence.parametric.lookupfile import derive as rows
+        from remanence.parametric.lookupnotes import notes_of
 
-        return rows(parents, lm, path, **options)
+        with rooms.shelf.using((), lm):
+            return rows(notes_of(parents), lm, path, **options)
     from remanence.parametric.derive import derive
+    from remanence.parametric.lora import Recipe
 
-    return derive(parents, lm, path, progress=progress, stop=stop, **options)
+    recipe = options.pop("recipe", None) or Recipe()
+    steps = recipe.schedule.steps
+
+    def told(step: int, _: float) -> None:
+        if progress:
+            progress(step, steps)
+
+    with rooms.shelf.using((), lm):  # nobody answers with another adapter meanwhile
+        made = derive(parents, lm, path, recipe=recipe, progress=told, stop=stop, **options)
+    prompts = {name: list(options[name]) for name in ("guard", "watch") if options.get(name)}
+    return replace(made, details={**made.details, "prompts": prompts})  # to train it again in the same way
 
 
 def _draft(rooms: Rooms, parents: Sequence[MemCube], artefact: Artefact) -> Draft:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from remanence.cubes import MADE, Cost, Kind, MemCube, Provenance, Scope
+from remanence.cubes import Cost, Kind, MemCube, Provenance, Scope
 from remanence.drafts import Draft
 from remanence.errors import BrokenAnswerError, EndpointError, RemanenceError
 from remanence.governance.access import joined
+from remanence.kinds import MADE
 from remanence.language import questions
 from remanence.language.qa import EXCHANGED, qa_text
 from remanence.policies import Policy

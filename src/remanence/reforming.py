@@ -17,6 +17,8 @@ from remanence.errors import InputError, ModelError, RemanenceError, UnknownCube
 from remanence.forget.forms import Figure, FormReport, Reform
 from remanence.forget.probe import Verdict
 from remanence.forming import keep, make
+from remanence.language.entities import mentions
+from remanence.language.tokens import folded
 from remanence.store.erasure import Survey
 
 if TYPE_CHECKING:
@@ -133,13 +135,13 @@ def _left(rooms: Rooms, held: _Held, ids: set[str]) -> list[MemCube]:
             cube = rooms.store.get(one)
         except UnknownCubeError:
             continue
-        if cube.superseded_at is None and cube.state in {State.ACTIVE, State.FROZEN}:
+        if cube.form is Form.TEXT and cube.superseded_at is None and cube.state in {State.ACTIVE, State.FROZEN}:
             found.append(cube)
     return found
 
 
 def _rebuilt(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]) -> FormReport:
-    options = _options(held.cube)
+    options = _without(_options(held.cube), gone)
     made = make(rooms, lm, left, Form.PARAMETRIC, **options)
     how = "trained anew from the memories that stay, by the same recipe"
     assert made.payload is not None
@@ -147,7 +149,7 @@ def _rebuilt(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], l
         return FormReport(Form.PARAMETRIC, 1, "exact", how, (made.id,))
     from remanence.parametric.adapterfile import open_
 
-    found = _probed(rooms, lm, held, open_(rooms.store.payloads.path(made), lm), gone, left)
+    found = _probed(lm, held, open_(rooms.store.payloads.path(made), lm), gone, left)
     return FormReport(Form.PARAMETRIC, 1, "exact", how + _unprobed(found), (made.id,), _figures(found))
 
 
@@ -159,7 +161,7 @@ def _unlearned(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube],
     assert held.adapter is not None
     forget, retain = (examples(lm, _pairs(cubes)) for cubes in (gone, left))
     changed, _ = unlearn_adapter(lm, held.adapter, forget, retain, method="ihl")
-    found = _probed(rooms, lm, held, changed, gone, left)
+    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, gone, left))
     if found is None or not found.passed:
         why = "no probe could be made" if found is None else found.verdict
         return FormReport(
@@ -187,9 +189,25 @@ def _options(cube: MemCube) -> dict[str, Any]:
     assert cube.payload is not None
     if cube.payload.format == _ROWS:
         return {"lookup": True}
-    from remanence.parametric.derive import recipe_of
+    from remanence.parametric.gate import Limits
+    from remanence.parametric.lora import Recipe
+    from remanence.parametric.training import Schedule
 
-    return {"recipe": recipe_of(cube.payload.details)}
+    said = cube.payload.details
+    recipe: dict[str, Any] = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
+    recipe["schedule"] = Schedule(**said["recipe"]["schedule"])
+    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"]), **said.get("prompts", {})}
+
+
+def _without(options: dict[str, Any], gone: Sequence[MemCube]) -> dict[str, Any]:
+    """Without the prompts that name what was forgotten: they would stay with the new adapter."""
+    named = {one.name for cube in gone for one in mentions(cube.text)}
+    clean = {
+        name: [prompt for prompt in options[name] if not any(one in folded(prompt) for one in named)]
+        for name in ("guard", "watch")
+        if name in options
+    }
+    return options | clean
 
 
 # ── probing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,38 +220,45 @@ def _pairs(cubes: Sequence[MemCube]) -> list[tuple[str, str]]:
 
 
 def _probed(
-    rooms: Rooms, lm: CausalLM, held: _Held, kept: Adapter, gone: Sequence[MemCube], left: Sequence[MemCube]
-) -> BatteryReport | None:
-    """The battery on the adapter that is kept. The models that never saw the memory: the base, and the adapter trained with another seed."""
+    lm: CausalLM, held: _Held, kept: Adapter, gone: Sequence[MemCube], left: Sequence[MemCube], control: Adapter | None = None
+) -> BatteryReport | None:  # fmt: skip
+    """The battery on the adapter that is kept, beside models that never saw the memory: the base, and a control where there is one."""
     from remanence.parametric.probing import battery
 
-    secrets = _secrets(gone)
+    secrets = _secrets(gone, left)
     if not secrets:
         return None
     known = _pairs(left)[:64]
     controls = [_measured(lm, None, secrets, known)]
-    control = _control(rooms, lm, held, left)
     if control is not None:
         controls.append(_measured(lm, control, secrets, known))
     before = None if held.adapter is None else _measured(lm, held.adapter, secrets, known)
     return battery(_measured(lm, kept, secrets, known), secrets, controls=controls, original=before)
 
 
-def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
+def _secrets(gone: Sequence[MemCube], left: Sequence[MemCube]) -> list[Secret]:
+    """The facts that went, beside values of the same kind from facts that stay."""
     from remanence.parametric.unlearning.adapters import secrets_of
-    from remanence.parametric.views import views_of
+    from remanence.parametric.views import facts_of, probes_of
 
-    return secrets_of(views_of(gone).probes) if gone else []
+    lost = tuple(dict.fromkeys(fact for cube in gone for fact in facts_of(cube)))
+    known = tuple(dict.fromkeys((*lost, *(fact for cube in left for fact in facts_of(cube)))))
+    ours = {f"facts/{number}" for number in range(len(lost))}
+    return [secret for secret in secrets_of(probes_of(known)) if secret.id in ours] if lost else []
 
 
-def _control(rooms: Rooms, lm: CausalLM, held: _Held, left: Sequence[MemCube]) -> Adapter | None:
+def _control(
+    rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]
+) -> Adapter | None:
+    """An adapter of the memories that stay, trained with another seed; None where it misses its gate."""
     from remanence.parametric.adapterfile import open_
-    from remanence.parametric.derive import derive, reseeded
+    from remanence.parametric.derive import derive
 
-    recipe = reseeded(_options(held.cube)["recipe"], _OTHER_SEED)
+    options = _without(_options(held.cube), gone)
+    schedule = replace(options["recipe"].schedule, seed=options["recipe"].schedule.seed + _OTHER_SEED)
     with rooms.store.payloads.partial() as path:
         try:
-            derive(left, lm, path, recipe=recipe)
+            derive(left, lm, path, **options | {"recipe": replace(options["recipe"], schedule=schedule)})
         except RemanenceError:
             return None
         return open_(path, lm)

@@ -28,7 +28,7 @@ from remanence.scheduling.choose import Choice, Plan, choose
 from remanence.scheduling.cost import Machine, Terms
 from remanence.scheduling.explain import action, explained, reason
 from remanence.store.jobs import Job, Jobs, JobState
-from remanence.workloads import DERIVE, DROP, Measured, survey
+from remanence.workloads import DERIVE, DROP, composes, measured, survey, tokens_of
 from remanence.write.pipeline import Progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 BY = "schedule"
 """Who acts, in the events."""
+TOLERANCE = 1e-3
+"""Share of the savings that a decision may miss: the last thousandth would take most of the time."""
 EACH_ROUND = 4
 """Jobs in one round of care: the others wait for the next."""
 _GONE = (StaleError, UnknownCubeError, TransitionError)  # no failure of the job: its memories changed meanwhile
@@ -160,7 +162,8 @@ class Schedule:
             return _jobs(self._rooms).undo(number, self._rooms.store.clock())
         form = Form(str(job.body["form"]))
         cubes = [self._rooms.store.get(one, job.space) for one in job.ids]
-        made = make(self._rooms, self._rooms.local(model), cubes, form, progress, stop)
+        lm = self._rooms.local(model)
+        made = make(self._rooms, lm, cubes, form, progress, stop, **_options(self._rooms, form))
         return _jobs(self._rooms).undo(number, self._rooms.store.clock(), artefact=made.id)
 
     def measure(self, *, model: CausalLM | str | Path | None = None, again: bool = True) -> Machine:
@@ -210,44 +213,18 @@ def due(rooms: Rooms, stop: Stop | None = None) -> None:
             rooms.store.set_note(note, seen)
 
 
-def measured(rooms: Rooms, lm: CausalLM, *, again: bool = False) -> Machine:
-    """The measures of this machine with a model: those that the store keeps, or new ones."""
-    from remanence.models.local.measure import machine_digest, measure, model_digest
-
-    note = f"cost/{model_digest(lm)}/{machine_digest(lm)}"
-    kept = None if again else rooms.store.note(note)
-    if kept is not None:
-        try:
-            return Machine.from_json(json.loads(kept))
-        except (ValueError, TypeError):  # of another release, or damaged: measured anew
-            pass
-    embed = rooms.encoding.documents if rooms.store.note("embedder") else None
-    with rooms.store.payloads.partial() as path:
-        machine = Machine(**measure(lm, path.parent, embed))
-    rooms.store.set_note(note, json.dumps(machine.to_json()))
-    return machine
-
-
 # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _explained(rooms: Rooms, lm: CausalLM, space: str, terms: Terms, clearance: Clearance | None) -> Explained:
     machine = measured(rooms, lm)
-    found = survey(rooms.store, _jobs(rooms), space, _measured(lm), machine, terms, clearance)
-    plan = choose(found.works, machine, found.terms, found.quota)
+    found = survey(rooms.store, _jobs(rooms), space, tokens_of(rooms, lm), machine, terms, clearance)
+    plan = choose(found.works, machine, found.terms, found.quota, tolerance=TOLERANCE)
     return Explained(space, plan, machine, found.terms, found.elsewhere)
 
 
-def _measured(lm: CausalLM) -> Measured:
-    """Tokens as prompts hold them: `activation.layout`."""
-    from remanence.activation.layout import frame_of, head_of, memory_parts
-
-    frame = frame_of(lm)
-
-    def tokens(cube: MemCube) -> int:
-        return sum(len(part.ids) for part in memory_parts([cube], lm, frame))
-
-    return Measured(tokens, len(head_of(lm, frame).ids), lm.fingerprint.to_json(), lm.dtype.itemsize)
+def _options(rooms: Rooms, form: Form) -> dict[str, Any]:
+    return {"layout": "isolated"} if form is Form.ACTIVATION and composes(rooms) else {}
 
 
 def _moves(plan: Plan) -> Iterator[tuple[Choice, str, str | None]]:
@@ -312,6 +289,7 @@ def _done(rooms: Rooms, lm: CausalLM, job: Job, stop: Stop) -> Job | None:
             body, artefact = _derived(rooms, lm, job, stop)
         jobs.finish(job.n, clock(), artefact=artefact, body=body)
     except StoreClosedError:
+        jobs.let_go(job.n)
         raise
     except (
         RemanenceError,
@@ -340,7 +318,7 @@ def _derived(rooms: Rooms, lm: CausalLM, job: Job, stop: Stop) -> tuple[dict[str
     if there is not None:  # a process made it, and ended before it said so
         return {"found": True}, there.id
     cubes = [rooms.store.get(one, job.space) for one in job.ids]
-    made = make(rooms, lm, cubes, form, None, stop)
+    made = make(rooms, lm, cubes, form, None, stop, **_options(rooms, form))
     assert made.payload is not None
     return {"bytes": made.payload.size, "seconds": made.payload.details.get("seconds")}, made.id
 

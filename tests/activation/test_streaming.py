@@ -10,12 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from remanence.activation.rope import Rope
 from remanence.activation.scorers import H2O, SCORERS, Knorm, SirLLM, SnapKV, StreamingLLM, Tova
 from remanence.activation.slots import chosen, turned
 from remanence.activation.streaming import StreamingMemory
-from remanence.errors import ContextTooLongError, InputError, ModelMismatchError, PayloadDamagedError
+from remanence.errors import (
+    ContextTooLongError,
+    InputError,
+    ModelMismatchError,
+    PayloadDamagedError,
+    UnsupportedModelError,
+)
 from remanence.models.local.causal import CausalLM
 from remanence.models.local.nano import NanoSpec, new
 from remanence.models.local.tokenizing import bpe_tokenizer
@@ -283,6 +290,67 @@ def test_old_scores_fade_by_the_turn():
         kept[decay] = [one.id for one in memory.kept()]
     assert kept[1.0] == [3, 10, 11, 13]
     assert kept[0.5] == [3, 11, 12, 13], "3.5 three turns ago is less than 2 one turn ago"
+
+
+class Broken(SirLLM):
+    """Breaks off once."""
+
+    armed = False
+
+    def score(self, seen):
+        if self.armed:
+            type(self).armed = False
+            raise KeyboardInterrupt
+        return SirLLM.score(self, seen)
+
+
+def test_a_segment_that_is_broken_off_was_never_there():
+    memory, untouched = (StreamingMemory(lm(), 20, scorer) for scorer in (Broken(), SirLLM()))
+    for part in cut(tokens(40), (9,)):
+        memory.feed(part)
+        untouched.feed(part)
+        Broken.armed = True
+        with pytest.raises(KeyboardInterrupt):
+            memory.feed(tokens(7, seed=8), memory.turn)
+        assert [(one.id, one.place) for one in memory.kept()] == [(one.id, one.place) for one in untouched.kept()]
+        assert memory.weigh([[5], [6, 7]]) == pytest.approx(untouched.weigh([[5], [6, 7]]), abs=1e-4)
+    assert memory.seen == untouched.seen == 40
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_another_architecture(name):
+    """Keys that are normed before rotation, and heads of their own width."""
+    config = Qwen3Config(
+        vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=16, max_position_embeddings=CONTEXT,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    other = CausalLM.of(Qwen3ForCausalLM(config), lm().tokenizer)
+    memory = StreamingMemory(other, 30, SCORERS[name])
+    memory.feed(tokens(20))
+    memory._live = None  # rotate anew
+    memory.feed(tokens(10, seed=1))
+    assert torch.allclose(memory._last, other.forward(tokens(20) + tokens(10, seed=1)).logits[-1], atol=1e-4)
+    memory.feed(tokens(50, seed=2))
+    assert len(memory) <= 30
+
+
+def test_half_precision():
+    half = CausalLM.of(lm.__wrapped__().model.bfloat16(), lm().tokenizer)
+    memory = StreamingMemory(half, 40, SirLLM())
+    for part in cut(tokens(30), (7,)):
+        memory.feed(part)
+        memory._live = None  # rotate anew each time
+    full = half.forward(tokens(30)).logits[-1]
+    assert (memory._last - full).norm() / full.norm() < 0.05
+    memory.feed(tokens(50))
+    assert len(memory) <= 40
+
+
+def test_a_model_whose_keys_cannot_be_moved():
+    config = GPT2Config(vocab_size=300, n_embd=32, n_layer=1, n_head=2, n_positions=64, bos_token_id=1, eos_token_id=2)
+    with pytest.raises(UnsupportedModelError, match="rotary"):
+        StreamingMemory(CausalLM.of(GPT2LMHeadModel(config), lm().tokenizer), 20, SirLLM())
 
 
 # ── the dialogue ─────────────────────────────────────────────────────────────────────────────────────────────────────────

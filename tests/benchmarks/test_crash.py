@@ -69,7 +69,7 @@ LOSSES = {
 def test_what_is_lost_is_missed(operations, filled, loss):
     memory, expected = filled
     one = next(one for one, seen in expected.cubes.items() if len(seen.texts) > 1)
-    with memory._store._connections.write() as connection:
+    with memory._store.connections.write() as connection:
         assert connection.execute(LOSSES[loss], (one,)).rowcount > 0
     with pytest.raises(AssertionError):
         operations.compare(memory, expected)
@@ -84,7 +84,7 @@ def test_what_is_more_than_expected_is_noticed(operations, filled):
 
 def test_an_index_that_differs_from_a_fresh_one_is_noticed(operations, filled, tmp_path):
     memory, _ = filled
-    with memory._store._connections.write() as connection:
+    with memory._store.connections.write() as connection:
         connection.execute("UPDATE keys SET vector = zeroblob(length(vector))")
     with (
         Memory(tmp_path / "m.rem", operations.SETTINGS) as again,  # an index that is loaded now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 import torch
 from hypothesis import given
@@ -163,8 +162,9 @@ def test_an_edit_comes_and_goes_bit_by_bit(model):
     ids = torch.tensor(text(5, least=8)[:1])
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     logits = model(ids).logits
-    with pytest.raises(KeyboardInterrupt), edited(model, change):
+    with edited(model, change):
         inside = model(ids).logits
+    with pytest.raises(KeyboardInterrupt), edited(model, change):
         raise KeyboardInterrupt
     assert not torch.allclose(inside, logits)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

@@ -389,6 +389,25 @@ def test_derived_rows(taught, taught_world, facts, notes, tmp_path):
         assert recall(taught, taught_world, facts[:2]) == 1
 
 
+def test_two_memories_side_by_side(taught, taught_world, facts, memory, tmp_path):
+    first, second = LookupMemory(taught), LookupMemory(taught)
+    first.add(memory.sets[:4])
+    second.add(memory.sets[4:8])
+    paths = [lookupfile.save(one, tmp_path / f"{number}") for number, one in enumerate((first, second))]
+    with lookupfile.open_(paths[0], taught).reading():
+        one_mark = taught.fingerprint.adapter
+        with lookupfile.open_(paths[1], taught).reading():
+            assert recall(taught, taught_world, facts[:8]) >= 0.85  # of two people: neither reads the other's rows
+            assert len(taught.fingerprint.adapter.split("+")) == 2
+            on_rows = lookupfile.derive(
+                [note(taught_world, facts[9], "x")], taught, tmp_path / "on", how=RowTraining(steps=1)
+            )
+        assert taught.fingerprint.adapter == one_mark
+    assert taught.fingerprint.adapter == ""
+    with pytest.raises(ModelMismatchError):  # made on other rows, which are not there
+        lookupfile.open_(on_rows.path, taught)
+
+
 def test_a_damaged_or_foreign_file_is_refused(taught, own_taught, memory, tmp_path):
     path = lookupfile.save(memory, tmp_path / "rows.safetensors")
     data = bytearray(path.read_bytes())

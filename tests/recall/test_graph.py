@@ -251,7 +251,7 @@ def test_ten_thousand_times_one_name_is_one_edge_and_many_names_are_512(memory, 
 
 def test_a_store_from_before_names_has_texts_without_edges(memory, view):
     fill(memory)
-    with memory._store._connections.write() as connection:
+    with memory._store.connections.write() as connection:
         connection.execute("UPDATE keys SET mentions = NULL")
     seen = view(memory, fresh=True)
     assert walked(seen, current(seen), Profile(sequence=0)) == {}

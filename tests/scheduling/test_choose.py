@@ -22,7 +22,7 @@ machines = st.builds(
 )  # fmt: skip
 terms_ = st.builds(
     Terms, horizon=st.floats(1, 365), margin=st.floats(0, 1), dwell=st.floats(0, 3), rent=st.floats(0, 1e-9),
-    restarts=st.floats(0, 10), lag=st.floats(0, 1), exposure=st.floats(0, 1000), passing=st.floats(0.1, 1),
+    restarts=st.floats(0, 10), lag=st.floats(0, 1), lesson=st.floats(0, 1e5), exposure=st.floats(0, 1000), passing=st.floats(0.1, 1),
     settled=st.just(1.0),
 )  # fmt: skip
 artefacts = st.sampled_from([
@@ -132,7 +132,7 @@ def test_a_cache_pays_above_its_break_even_and_not_below(machine, terms, work, t
 
 
 def test_what_is_read_often_gets_a_cache_and_what_is_read_more_often_is_trained(machine, terms, work):
-    works = [work("rare", reads=0.01), work("often", reads=10.0), work("always", reads=2000.0, bytes_per_token=50_000)]
+    works = [work("rare", reads=0.01), work("often", reads=10.0), work("always", reads=5000.0, bytes_per_token=50_000)]
     plan = choose(works, machine, terms, 10**9)
     assert [one.form for one in plan.choices] == [TEXT, CACHE, WEIGHTS]
     assert [one.derive for one in plan.choices] == [None, CACHE, WEIGHTS]
@@ -202,6 +202,14 @@ def test_many_workloads_are_decided_in_time_and_the_gap_says_what_may_be_missing
     assert plan.seconds <= cut.seconds
     assert cut.gap > 0
     assert cut.seconds - cut.gap <= plan.seconds + 1e-9
+
+
+@given(machines, terms_, st.lists(workloads, max_size=5), quotas, st.floats(0, 0.5))
+def test_a_tolerance_misses_no_more_than_it_says(machine, terms, works, quota, tolerance):
+    plan = choose(works, machine, terms, quota, tolerance=tolerance)
+    best = naive(works, machine, terms, quota)
+    assert plan.size <= quota
+    assert plan.seconds - plan.gap <= best + 1e-9 * (1 + best)
 
 
 def test_nothing_to_decide(machine, terms):

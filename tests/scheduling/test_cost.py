@@ -26,7 +26,9 @@ TEXT, CACHE, WEIGHTS = FORMS
 
 def test_the_costs_of_a_day_by_hand(machine, terms, work):
     """100 tokens, ten reads a day, a correction every fifty days: every part computed on paper."""
-    terms = replace(terms, horizon=10.0, margin=0.5, lag=0.5, restarts=2.0, passing=0.5, exposure=100.0, answer=8.0)
+    terms = replace(
+        terms, horizon=10.0, margin=0.5, lag=0.5, restarts=2.0, passing=0.5, exposure=100.0, lesson=1000.0, answer=8.0
+    )
     found = costs(work(corrections=0.02), machine, terms)
     prefill = 0.1 + 1e-7 * 1e4
     stale = 0.01 / 1.01
@@ -43,7 +45,7 @@ def test_the_costs_of_a_day_by_hand(machine, terms, work):
     })  # fmt: skip
     size = 500_000
     load = 0.001 + 0.005
-    training = 0.004 * 100 * 100
+    training = 0.004 * (1000 + 100 * 100)
     fresh = 0.5 * (1 - stale)
     written = 0.5 * size * 6e-9
     assert found[WEIGHTS].parts == pytest.approx({
@@ -110,6 +112,7 @@ def test_reads_fade(terms):
     assert reads_per_day(22, 10, 0, terms) == 2
     assert reads_per_day(22, 10, 7, terms) == 1
     assert reads_per_day(1, 0, 0, terms) == 1
+    assert reads_per_day(1, 1, 7, terms, base=3.0) == 1
     assert reads_per_day(1, -1, -1, terms) == 1  # a clock that went back
 
 

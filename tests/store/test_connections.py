@@ -27,7 +27,7 @@ def pair(tmp_path, plain):
 def test_readers_see_the_old_state_until_the_commit(pair, draft):
     one, other = pair
     one.append([draft("old")])
-    with one._connections.write() as connection:
+    with one.connections.write() as connection:
         connection.execute("UPDATE cubes SET text = 'new'")
         assert other.get("id of old in a").text == "old"
         with ThreadPoolExecutor(1) as thread:  # another thread of the same store
@@ -48,7 +48,7 @@ def test_what_raised_is_undone_and_the_next_write_works(pair, draft):
     one, other = pair
 
     def interrupted() -> None:
-        with one._connections.write() as connection:
+        with one.connections.write() as connection:
             connection.execute("INSERT INTO notes VALUES ('n', 'v')")
             raise KeyboardInterrupt
 
@@ -68,7 +68,7 @@ def test_the_second_writer_waits_for_the_first(pair, draft):
         other.append([draft("late")])
 
     with ThreadPoolExecutor(1) as thread:
-        with one._connections.write():
+        with one.connections.write():
             result = thread.submit(late)
             assert waiting.wait(10)
             assert not result.done()
@@ -82,7 +82,7 @@ def test_the_second_writer_gives_up_after_the_timeout(tmp_path, plain, draft):
         closing(SQLiteStore(path, plain)) as one,
         closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0.2))) as other,
     ):
-        with one._connections.write():
+        with one.connections.write():
             start = time.monotonic()
             with pytest.raises(StoreBusyError, match="busy_timeout"):
                 other.append([draft("late")])
@@ -95,7 +95,7 @@ def test_a_store_opens_beside_a_writer_that_takes_its_time(tmp_path, plain, draf
     path = tmp_path / "m.rem"
     with closing(SQLiteStore(path, plain)) as one:
         one.append([draft("old")])
-        with one._connections.write(), closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0.2))) as other:
+        with one.connections.write(), closing(SQLiteStore(path, Settings(embedder="none", busy_timeout=0.2))) as other:
             assert other.get("id of old in a").text == "old"
 
 
@@ -136,7 +136,7 @@ def test_every_connection_has_its_settings(tmp_path, durability):
     with closing(
         SQLiteStore(tmp_path / "m.rem", Settings(embedder="none", durability=durability, busy_timeout=3))
     ) as store:
-        for access in (store._connections.write, store._connections.read):
+        for access in (store.connections.write, store.connections.read):
             with access() as connection:
                 asked = {
                     name: connection.execute(f"PRAGMA {name}").fetchone()[0]

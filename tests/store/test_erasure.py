@@ -56,9 +56,9 @@ def test_an_erasure_during_anothers_clean_up_stays_due(tmp_path, plain, draft):
             if "wal_checkpoint" in statement:
                 other.erase(["id of second in a"])
 
-        one._connections._writer.set_trace_callback(when_the_log_is_emptied)
+        one.connections._writer.set_trace_callback(when_the_log_is_emptied)
         one.scrub()
-        one._connections._writer.set_trace_callback(None)
+        one.connections._writer.set_trace_callback(None)
         assert other.note("scrub") is not None
 
 
@@ -85,14 +85,14 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
         reading, started = ExitStack(), list[Future[None]]()
 
         def checkpoint() -> None:
-            with other._connections.outside_transactions() as connection:
+            with other.connections.outside_transactions() as connection:
                 while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[
                     0
                 ]:  # the probe below got there first
                     pass
 
         def busy() -> bool:
-            with store._connections.read() as connection:
+            with store.connections.read() as connection:
                 connection.execute("COMMIT")
                 found = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0]
                 connection.execute("BEGIN")
@@ -110,11 +110,11 @@ def test_a_checkpoint_elsewhere_is_waited_for(tmp_path, plain, draft):
                 time.sleep(0.001)
             threading.Timer(0.2, reading.close).start()
 
-        store._connections._writer.set_trace_callback(begin)
+        store.connections._writer.set_trace_callback(begin)
         try:
             store.scrub()
         finally:
-            store._connections._writer.set_trace_callback(None)
+            store.connections._writer.set_trace_callback(None)
             reading.close()
             started[0].result(10)
         assert store.residue(erased.traces) == []

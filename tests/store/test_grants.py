@@ -33,7 +33,7 @@ def store(path, plain):
 
 
 def problems(store):
-    with store._connections.read() as connection:
+    with store.connections.read() as connection:
         return [one for one in grants_problems(connection, store.secret()) if one]
 
 
@@ -70,7 +70,7 @@ def test_what_is_revoked_is_gone_at_once(store, path, plain):
 def test_the_journal_names_nobody(store):
     store.grants.grant(granted("ana@example.org", "Ana's space"))
     store.grants.revoke("ana@example.org", "Ana's space")
-    with store._connections.read() as connection:
+    with store.connections.read() as connection:
         entries = connection.execute("SELECT op, id, seq FROM journal").fetchall()
     assert [(op, seq) for op, _, seq in entries] == [("grant", 0), ("revoke", 0)]
     assert entries[0][1] == entries[1][1]

@@ -265,8 +265,17 @@ class StreamingMemory:
         return self._last
 
     def _run(self, ids: list[int]) -> None:
-        """A segment that fits: make room, compute, and hold what came of it."""
-        self._make_room(len(ids))
+        """A segment that fits: make room, compute, and hold what came of it. Broken off, it leaves the memory as it was."""
+        before, done = self._slots, False
+        try:
+            self._make_room(len(ids))
+            self._take_in(ids)
+            done = True
+        finally:
+            if not done:  # the cache may have grown already
+                self._slots, self._live = before, None
+
+    def _take_in(self, ids: list[int]) -> None:
         at, count = self._next, len(ids)
         places = range(at, at + count)
         cache = self._cache() if len(self) else None

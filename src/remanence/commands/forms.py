@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,7 +12,9 @@ from rich.text import Text
 from remanence import show
 from remanence.commands.command import Answer, Args, Command, opened
 from remanence.cubes import DEFAULT_SPACE, Form, MemCube
-from remanence.forms import Usage
+
+if TYPE_CHECKING:
+    from remanence.forms import Usage
 
 
 def derive(args: Args) -> Answer:

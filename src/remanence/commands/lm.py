@@ -13,13 +13,11 @@ from remanence.errors import InputError
 from remanence.extras import require
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from remanence.models.local.causal import CausalLM
     from remanence.models.local.training import Trained, TrainSpec
 
 _DEFAULTS: Mapping[str, Any] = {
-    "depth": 4, "vocab": "bpe:512", "context": 256, "batch": 16, "lr": 3e-3, "seed": 0, "rule": "adamw",
+    "depth": 4, "vocab": "bpe:512", "context": 256, "batch": 16, "lr": 1e-2, "seed": 0, "rule": "adamw",
 }  # fmt: skip
 
 
@@ -47,9 +45,10 @@ def _train(args: Args) -> Answer:
     return Answer({"folder": str(folder), **asdict(done)}, lambda: _trained(folder, done))
 
 
-def _begun(args: Args, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
+def _begun(args: Args, texts: list[str]) -> tuple[Any, Any, TrainSpec]:
     """A new model."""
     from remanence.models.local import nano
+    from remanence.models.local.opening import placed
     from remanence.models.local.training import TrainSpec
 
     if args.steps is not None and args.minutes is not None:
@@ -63,10 +62,10 @@ def _begun(args: Args, texts: list[str]) -> tuple[Any, PreTrainedTokenizerBase, 
         steps=1000 if args.steps is None else args.steps, minutes=args.minutes or 0.0, context=said["context"],
         batch=said["batch"], lr=said["lr"], seed=said["seed"], rule=said["rule"],
     )  # fmt: skip
-    return _placed(nano.new(sizes)), tokenizer, spec
+    return placed(nano.new(sizes)), tokenizer, spec
 
 
-def _continued(args: Args, folder: Path) -> tuple[Any, PreTrainedTokenizerBase, TrainSpec]:
+def _continued(args: Args, folder: Path) -> tuple[Any, Any, TrainSpec]:
     """The model of a training that was stopped; the settings are the saved ones."""
     from remanence.models.local import checkpoints
     from remanence.models.local.causal import CausalLM
@@ -82,13 +81,7 @@ def _continued(args: Args, folder: Path) -> tuple[Any, PreTrainedTokenizerBase, 
     return opened.model, opened.tokenizer, TrainSpec(**state.said["spec"])
 
 
-def _placed(model: Any) -> Any:
-    import torch
-
-    return model.to("cuda") if torch.cuda.is_available() else model
-
-
-def _tokenizer(vocab: str, texts: list[str]) -> PreTrainedTokenizerBase:
+def _tokenizer(vocab: str, texts: list[str]) -> Any:
     from remanence.models.local import tokenizing
 
     kind, _, size = vocab.partition(":")
@@ -180,7 +173,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--minutes": {"type": float, "metavar": "N", "help": "about how long to train, instead of steps"},
     "--context": {"type": int, "metavar": "N", "help": "tokens that the model sees at once (256)"},
     "--batch": {"type": int, "metavar": "N", "help": "rows of a step (16)"},
-    "--lr": {"type": float, "metavar": "X", "help": "the highest learning rate (0.003)"},
+    "--lr": {"type": float, "metavar": "X", "help": "the highest learning rate (0.01)"},
     "--rule": {"choices": ["adamw", "muon"], "help": "the optimiser (adamw)"},
     "--seed": {"type": int, "metavar": "N", "help": "of all that is drawn (0)"},
     "--resume": {"action": "store_true", "help": "go on with the training in the folder, with the same texts"},

@@ -97,13 +97,19 @@ def _explained(found: Explained) -> RenderableType:
         table.add_column(name, justify="left" if name in {"memories", "from", "to"} else "right", overflow="fold")
     reasons = list[Text]()
     for number, row in enumerate(rows(plan), 1):
-        table.add_row(f"{number}. {row[0][:13]}…" if len(row[0]) > 14 else f"{number}. {row[0]}", *row[1:-1])
+        table.add_row(f"{number}. {_short(row[0])}", *row[1:-1])
         reasons.append(Text(f"{number}. {show.line(row[-1])}", "dim"))
     gap = f", at most {plan.gap:.3g} more than the best" if plan.gap else ""
     return Group(
         Text(f"{plan.seconds:.3g} s a day expected{gap}; {taken}"), table,
         Text(f"text, cache and weights: seconds a day; × not allowed. {why.capitalize()}:"), *reasons,
     )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    """The end of an id, which differs, and how many more there are."""
+    cube, plus, more = name.partition(" +")
+    return f"…{cube[-8:]}{plus}{more}" if len(cube) > 9 else name
 
 
 def _ran(done: Ran, *, dry_run: bool) -> RenderableType:
@@ -130,7 +136,11 @@ def _job(one: Job) -> Text:
 
 def _measures(machine: Machine) -> RenderableType:
     said = machine.to_json()
-    return show.pairs((name, f"{said[name] * factor:,.4g} {unit}") for name, (factor, unit) in _UNITS.items())
+    return show.pairs((name, f"{_number(said[name] * factor)} {unit}") for name, (factor, unit) in _UNITS.items())
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

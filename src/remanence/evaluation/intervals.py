@@ -128,7 +128,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def t_quantile(probability: float, freedom: int) -> float:
     """The quantile of Student's t distribution, for probabilities of at least a half."""
     if not 0.5 <= probability < 1 or freedom < 1:
-        raise InputError(f"No quantile {probability} with {freedom} degrees of freedom.", "Use 0.5 to below 1, and at least 1.")
+        raise InputError(
+            f"No quantile {probability} with {freedom} degrees of freedom.", "Use 0.5 to below 1, and at least 1."
+        )
     low, high = 0.0, 1.0
     while _t_below(high, freedom) < probability:
         high *= 2
@@ -149,9 +151,7 @@ def _beta(x: float, a: float, b: float) -> float:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
         return 1 - _beta(1 - x, b, a)
-    front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
     fraction, c, d = 1.0, 1.0, 0.0
     for step in range(500):
         half = step // 2

@@ -81,7 +81,12 @@ class ProbeSet:
             sides: dict[str, list[dict[str, Any]]] = {}
             for probe in self.probes:
                 if probe.fact_id == fact_id:
-                    side = {"id": probe.id, "prompt": probe.prompt, "answer": [probe.answer, *probe.accept], "against": list(probe.against)}
+                    side = {
+                        "id": probe.id,
+                        "prompt": probe.prompt,
+                        "answer": [probe.answer, *probe.accept],
+                        "against": list(probe.against),
+                    }
                     sides.setdefault(probe.facet.value, []).append(side)
             records.append({"id": fact_id, "fact": self.facts.get(fact_id, ""), "eval": sides})
         return {"name": self.name, "records": records}
@@ -104,7 +109,7 @@ class ProbeSet:
                     facts[fact_id] = str(record["fact"])
                 for name, sides in record["eval"].items():
                     for place, side in enumerate([sides] if isinstance(sides, Mapping) else sides):
-                        probes.append(_probe(fact_id, Facet(name), place, side))  # noqa: PERF401 — three loops deep
+                        probes.append(_probe(fact_id, Facet(name), place, side))
             return cls(str(data["name"]), tuple(probes), facts)
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise InputError(f"This is no probe set: {error!r}.", "See `ProbeSet.to_json` for its shape.") from error

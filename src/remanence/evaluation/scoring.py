@@ -160,7 +160,9 @@ def subem(text: str, golds: Iterable[str]) -> bool:
 
 def f1(text: str, golds: Iterable[str]) -> float:
     """The best overlap of stemmed words with a right answer, as the harmonic mean of precision and recall."""
-    return max((_overlap(Counter(stems(normalised(text))), Counter(stems(normalised(gold)))) for gold in golds), default=0.0)
+    return max(
+        (_overlap(Counter(stems(normalised(text))), Counter(stems(normalised(gold)))) for gold in golds), default=0.0
+    )
 
 
 def _overlap(said: Mapping[str, int], wanted: Mapping[str, int]) -> float:

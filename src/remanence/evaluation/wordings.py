@@ -74,8 +74,8 @@ RELATIONS = (
     ),
     Relation(
         "dog",
-        ("{s} has a dog named {v}.", "{s}'s dog is called {v}.", "{s}'s dog is named {v}.", "The dog of {s} is called {v}."),
-        ("What is the name of {s}'s dog?", "What is {s}'s dog called?", "What is the dog of {s} called?"),
+        ("{s} has a dog named {v}.", "{s}'s dog is called {v}.", "The dog of {s} is called {v}.", "{s}'s dog is named {v}."),
+        ("What is the name of {s}'s dog?", "What is the dog of {s} called?", "What is {s}'s dog called?"),
         ("Rex", "Bello", "Fido", "Laika", "Argos", "Balto", "Hachi", "Toto",
          "Snoopy", "Milou", "Gromit", "Pongo", "Dash", "Bobby", "Nipper", "Rowlf"),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,8 +56,11 @@ class Adapter:
         return self.tensors[f"{_PREFIX}{module}.lora_A.weight"], self.tensors[f"{_PREFIX}{module}.lora_B.weight"]
 
     def scale(self, module: str) -> float:
-        """alpha / r of a module."""
-        return float(self.config["alpha_pattern"].get(module, self.config["lora_alpha"])) / self.factors(module)[0].shape[0]
+        """Alpha / r of a module."""
+        return (
+            float(self.config["alpha_pattern"].get(module, self.config["lora_alpha"]))
+            / self.factors(module)[0].shape[0]
+        )
 
     @property
     def nbytes(self) -> int:
@@ -91,14 +94,23 @@ def config_for(lm: CausalLM, rank: int, alpha: float, targets: Sequence[str] = (
 
 
 def linear_layers(lm: CausalLM, targets: Sequence[str] = ()) -> dict[str, nn.Module]:
-    """The linear layers of a model by name, the output layer left out; of those whose name ends in one of `targets`."""
+    """The linear layers of a model by name, the output layer left out; of those whose name ends in one of `targets`.
+
+    Where an adapter is on a layer, it is the layer below it.
+    """
     out = lm.model.get_output_embeddings()
+    found: dict[str, nn.Module] = {}
+    inside: tuple[str, ...] = ()
+    for name, module in lm.model.named_modules():
+        layer = cast(Any, module).get_base_layer() if isinstance(module, LoraLayer) else module
+        if layer is not module:
+            inside = (*inside, f"{name}.")
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not out and not name.startswith(inside):
+            found[name] = layer
     return {
         name: module
-        for name, module in lm.model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
-        and module is not out
-        and (not targets or any(name == end or name.endswith(f".{end}") for end in targets))
+        for name, module in found.items()
+        if not targets or any(name == end or name.endswith(f".{end}") for end in targets)
     }
 
 
@@ -134,14 +146,16 @@ def read(path: Path) -> Adapter:
     try:
         with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType] — no stubs
             metadata = cast(dict[str, str], file.metadata() or {})
-            tensors = {str(name): cast(Tensor, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            tensors = {str(name): cast(Tensor, file.get_tensor(name)).clone() for name in file.keys()}  # noqa: SIM118
         config = {name: json.loads(metadata["config"])[name] for name in _PLAIN}
         adapter = Adapter(
             config, tensors, Fingerprint.from_json(json.loads(metadata["fingerprint"])), json.loads(metadata["details"])
         )
         known, digest = metadata["format"], metadata["digest"]
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise PayloadDamagedError(f"{path.name} cannot be read as an adapter.", "Build it anew from its memories.") from error
+        raise PayloadDamagedError(
+            f"{path.name} cannot be read as an adapter.", "Build it anew from its memories."
+        ) from error
     if known != FORMAT:
         raise PayloadDamagedError(f"{path.name} has the format {known!r}, not {FORMAT}.", "Open it with what wrote it.")
     if digest != _digest(tensors):
@@ -242,10 +256,10 @@ class Mount:
             self.tuner.set_adapter(list(self.active))
         elif self.tuner is not None:
             self.tuner.disable_adapter_layers()
-        self.lm.model.requires_grad_(False).eval()  # noqa: FBT003 — torch's own way
+        self.lm.model.requires_grad_(False).eval()
 
     @contextmanager
-    def only(self, *names: str) -> Iterator[None]:
+    def only(self, *names: str) -> Generator[None]:
         """For a moment these adapters alone, in the middle of a training: what requires gradients goes on requiring them."""
         layers = [module for module in self.lm.model.modules() if isinstance(module, LoraLayer)]
         before = [cast(Any, layer).active_adapters for layer in layers]
@@ -259,9 +273,9 @@ class Mount:
 
     def trainable(self, name: str) -> None:
         """Let the gradients of one adapter be computed, and of nothing else."""
-        for layer in self.layers(name).values():
-            for part in (layer.lora_A, layer.lora_B):
-                part[name].weight.requires_grad_(True)  # noqa: FBT003
+        for pair in self.factors(name).values():
+            for weight in pair:
+                weight.requires_grad_(True)
 
     def take(self, name: str) -> None:
         """Take an adapter off. InputError where it is not on."""
@@ -280,7 +294,7 @@ class Mount:
             if hasattr(self.lm.model, "peft_config"):
                 del self.lm.model.peft_config
         self.tuner, self.active = None, ()
-        self.lm.model.requires_grad_(False).eval()  # noqa: FBT003
+        self.lm.model.requires_grad_(False).eval()
 
     def layers(self, name: str) -> dict[str, LoraLayer]:
         """The layers that an adapter changes, by the names of the modules."""
@@ -293,12 +307,18 @@ class Mount:
             raise InputError(f"No adapter {name!r} is on the model.", f"There are {self.names}.")
         return found
 
+    def factors(self, name: str) -> dict[str, tuple[Tensor, Tensor]]:
+        """A and B of every layer that an adapter changes, as they are on the model: what trains."""
+        return {
+            module: (cast(Any, layer.lora_A[name]).weight, cast(Any, layer.lora_B[name]).weight)
+            for module, layer in self.layers(name).items()
+        }
+
     def adapter(self, name: str, details: Mapping[str, Any]) -> Adapter:
         """An adapter that is on, copied."""
         tensors: dict[str, Tensor] = {}
-        for module_name, layer in self.layers(name).items():
-            for part in ("lora_A", "lora_B"):
-                weight = getattr(layer, part)[name].weight
+        for module_name, pair in self.factors(name).items():
+            for part, weight in zip(("lora_A", "lora_B"), pair, strict=True):
                 tensors[f"{_PREFIX}{module_name}.{part}.weight"] = weight.detach().cpu().clone()
         config = cast(LoraModel, self.tuner).peft_config[name].to_dict()
         plain = {key: config[key] for key in _PLAIN} | {"target_modules": sorted(config["target_modules"])}
@@ -306,12 +326,11 @@ class Mount:
 
     @torch.no_grad()
     def _fill(self, name: str, adapter: Adapter) -> None:
-        layers = self.layers(name)
-        if set(layers) != set(adapter.modules):
+        ours = self.factors(name)
+        if set(ours) != set(adapter.modules):
             raise KeyError(name)
-        for module_name, layer in layers.items():
-            for part, tensor in zip(("lora_A", "lora_B"), adapter.factors(module_name), strict=True):
-                weight = getattr(layer, part)[name].weight
+        for module_name, pair in ours.items():
+            for weight, tensor in zip(pair, adapter.factors(module_name), strict=True):
                 if weight.shape != tensor.shape:
                     raise KeyError(module_name)
                 weight.copy_(tensor)
@@ -331,7 +350,7 @@ def detach(mount: Mount) -> None:
 
 
 @contextmanager
-def attached(lm: CausalLM, adapter: Adapter) -> Iterator[Mount]:
+def attached(lm: CausalLM, adapter: Adapter) -> Generator[Mount]:
     """The adapter works inside of the block, and is off after it."""
     mount = Mount(lm)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def save(memory: LookupMemory, target: Path, details: Mapping[str, Any] | None =
 
 
 def open_(path: Path, lm: CausalLM) -> LookupMemory:
-    """The memory of a file, detached.
+    """The memory of a file, detached. Rows that were made on the base alone are opened also beside adapters and other rows.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def open_(path: Path, lm: CausalLM) -> LookupMemory:
         sets = _sets(tensors, about["owners"])
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise PayloadDamagedError(f"{path.name} lacks a part of a lookup memory.", "Build it anew.") from error
-    made_with.require(lm.fingerprint, f"The lookup memory {path.name}")
+    now = lm.fingerprint if made_with.adapter else replace(lm.fingerprint, adapter="")
+    made_with.require(now, f"The lookup memory {path.name}")
     memory = LookupMemory(lm, spec)
     if any(rows.values.shape != (len(rows.ngrams), len(spec.layers), memory.width) for rows in sets):
         raise PayloadDamagedError(f"The rows of {path.name} do not have the shape that it says.", "Build it anew.")

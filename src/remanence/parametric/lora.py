@@ -6,6 +6,7 @@ Whatever ends a training early, the model is left without the new adapter, and w
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from remanence.parametric.training import Extra, Learned, Schedule, learn
 
 NEW = "candidate"
 """What a new adapter is called while it learns."""
+_SENTENCE = re.compile(r"\s*[^.\n]*[.\n]?")
 Pairs = Sequence[tuple[str, str]]
 """Prompts with their answers."""
 
@@ -43,9 +45,9 @@ class Recipe:
     regularise: float = 0.0
     """Weight of RegLoRA's penalty; SEFE uses 2500."""
     top: float = TOP
-    divergence: float = 1.0
+    divergence: float = 4.0
     """Weight of the divergence from the incumbent on guard prompts."""
-    guards: int = 16
+    guards: int = 32
     """Guard prompts for each step."""
     replay: int = 0
     """Earlier views for each step."""
@@ -54,7 +56,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if min(self.regularise, self.divergence, self.guards, self.replay, self.alpha) < 0 or self.rank < 1:
-            raise InputError("A recipe has no negative weights.", "Use 0 to leave a part of it out, and a rank of at least 1.")
+            raise InputError(
+                "A recipe has no negative weights.", "Use 0 to leave a part of it out, and a rank of at least 1."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,11 @@ def train(
     return Trained(adapter, learned, time.perf_counter() - began)
 
 
-def answered(lm: CausalLM, prompts: Sequence[str], most: int = 8) -> list[tuple[str, str]]:
-    """Prompts with what the model, as it is now, answers to them; those that it leaves open are left out."""
+def answered(lm: CausalLM, prompts: Sequence[str], most: int = 12) -> list[tuple[str, str]]:
+    """Prompts with the first sentence that the model, as it is now, answers to them; those that it leaves open are left out."""
     texts = lm.generate_many([lm.encode(prompt) for prompt in prompts], max_new=most) if prompts else []
-    return [(prompt, text) for prompt, text in zip(prompts, texts, strict=True) if text.strip()]
+    firsts = [_SENTENCE.match(text) for text in texts]
+    return [(prompt, one[0]) for prompt, one in zip(prompts, firsts, strict=True) if one and one[0].strip()]
 
 
 def _extra(
@@ -126,7 +131,7 @@ def _extra(
     found: list[Extra] = []
     if recipe.regularise and earlier:
         positions = key_positions(earlier, recipe.top)
-        found.append(RegLoRA(mount.layers(NEW), NEW, positions, recipe.regularise))
+        found.append(RegLoRA(mount.factors(NEW), positions, recipe.regularise))
     if guarded:
         found.append(Divergence(mount, names, examples(lm, guarded), recipe.divergence, recipe.guards, seed))
     if recipe.replay and replay:

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from remanence.errors import InputError, TrainingError
 from remanence.models.local.causal import CausalLM
 from remanence.parametric.unlearning.examples import IGNORED, Batch, Example, batch, examples
-from remanence.parametric.unlearning.factors import Factors, attached, check_fit
+from remanence.parametric.unlearning.factors import Factor, Factors, attached, check_fit, fresh, linears
 from remanence.parametric.unlearning.fila import effective
 from remanence.parametric.unlearning.losses import cross_entropy, told
 
@@ -69,6 +69,8 @@ class Effort:
     checkpoints: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Steps of relearning at which is looked."""
     relearning_rate: float = 2e-4
+    relearning_rank: int = 0
+    """0 trains a copy of every parameter; more trains new low-rank factors, for models of which no second copy fits."""
     seed: int = 0
 
 
@@ -235,21 +237,35 @@ def _quantised(
 def _relearned(
     model: nn.Module, lessons: Sequence[Example], weights: Mapping[str, Tensor], how: Effort
 ) -> tuple[list[float], dict[str, float]]:
-    """Train a copy of all parameters on the facts, a few steps, and look now and then. Adam, in random batches of 32."""
-    copies = {name: weights.get(name, own).detach().clone().requires_grad_() for name, own in model.named_parameters()}
-    optimiser = torch.optim.Adam(copies.values(), lr=how.relearning_rate)
+    """Train on the facts for some steps, and look now and then. Adam, in random batches of 32; the model is not changed."""
     generator = torch.Generator().manual_seed(how.seed)
+    copies, factors = _learning(model, weights, how.relearning_rank, generator)
+    leaves = [tensor for one in factors.values() for tensor in (one.a, one.b)] or list(copies.values())
+    optimiser = torch.optim.Adam(leaves, lr=how.relearning_rate)
     device = next(model.parameters()).device
     seen: dict[str, list[float]] = {}
     for step in range(1, max(how.checkpoints) + 1):
         order = torch.randperm(len(lessons), generator=generator).tolist()[: _ROWS // 2]
         put = batch([lessons[one] for one in order], device)
-        loss = cross_entropy(told(_run(model, copies, put), put.labels)).mean()
+        with attached(model, factors):
+            loss = cross_entropy(told(_run(model, copies, put), put.labels)).mean()
         if not bool(torch.isfinite(loss)):
             raise TrainingError("Relearning gave a loss that is not a number.", "Look at the model: it may be broken.")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if step in how.checkpoints:
-            seen[str(step)] = [float(all(one)) for one in _greedy(model, lessons, copies)]
+            with attached(model, factors):
+                seen[str(step)] = [float(all(one)) for one in _greedy(model, lessons, copies)]
     return [fmean(each) for each in zip(*seen.values(), strict=True)], {step: fmean(one) for step, one in seen.items()}
+
+
+def _learning(
+    model: nn.Module, weights: Mapping[str, Tensor], rank: int, generator: torch.Generator
+) -> tuple[dict[str, Tensor], dict[str, Factor]]:
+    """What relearning trains: copies of all parameters, or factors beside the weights as they are."""
+    if not rank:
+        own = dict(model.named_parameters())
+        return {name: weights.get(name, one).detach().clone().requires_grad_() for name, one in own.items()}, {}
+    made = fresh(linears(model), rank, generator)
+    return dict(weights), {name: Factor(one.a.requires_grad_(), one.b.requires_grad_()) for name, one in made.items()}

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,13 +47,13 @@ def key_positions(adapters: Sequence[Adapter], top: float = TOP) -> dict[str, Te
 
 @dataclass(frozen=True, slots=True)
 class RegLoRA:
-    """`weight` times the mean over modules of the mean |B A| of the adapter `name` at the key positions of earlier ones.
+    """`weight` times the mean over modules of the mean |B A| of a new adapter at the key positions of earlier ones.
 
     Only the entries at these positions are computed: rows of B times columns of A. `regularised_naive` is its twin.
     """
 
-    layers: Mapping[str, LoraLayer]
-    name: str
+    factors: Mapping[str, tuple[Tensor, Tensor]]
+    """A and B of the new adapter by module: `Mount.factors`."""
     positions: Mapping[str, Tensor]
     weight: float
 
@@ -62,9 +61,8 @@ class RegLoRA:
         """The penalty of a step."""
         del step
         shares: list[Tensor] = []
-        for module, layer in self.layers.items():
+        for module, (a, b) in self.factors.items():
             if module in self.positions:
-                a, b = layer.lora_A[self.name].weight, layer.lora_B[self.name].weight
                 flat = self.positions[module].to(a.device)
                 rows, columns = flat // a.shape[1], flat % a.shape[1]
                 shares.append((b[rows] * a[:, columns].T).sum(-1).abs().mean())
@@ -74,13 +72,11 @@ class RegLoRA:
 
 
 def regularised_naive(
-    layers: Mapping[str, LoraLayer], name: str, positions: Mapping[str, Tensor], weight: float
+    factors: Mapping[str, tuple[Tensor, Tensor]], positions: Mapping[str, Tensor], weight: float
 ) -> Tensor:
     """The same by its definition: each update in full."""
     shares = [
-        (layer.lora_B[name].weight @ layer.lora_A[name].weight).abs().flatten()[positions[module]].mean()
-        for module, layer in layers.items()
-        if module in positions
+        (b @ a).abs().flatten()[positions[module]].mean() for module, (a, b) in factors.items() if module in positions
     ]
     return weight * torch.stack(shares).mean()
 

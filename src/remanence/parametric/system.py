@@ -20,7 +20,9 @@ class LocalSystem:
 
     def answer(self, prompts: Sequence[str]) -> list[str]:
         """The answers to prompts, in batches."""
-        return self.lm.generate_many([self.lm.encode(prompt) for prompt in prompts], max_new=self.max_new, stop=self.stop)
+        return self.lm.generate_many(
+            [self.lm.encode(prompt) for prompt in prompts], max_new=self.max_new, stop=self.stop
+        )
 
     def score(self, prompts: Sequence[str], targets: Sequence[str]) -> list[Scored]:
         """The likelihoods of targets, in batches."""

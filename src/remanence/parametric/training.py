@@ -90,12 +90,13 @@ def learn(
             "There is nothing to train.", "Pass examples, and a model with tensors that require gradients."
         )
     before = [tensor.detach().clone() for tensor in weights]
-    learned: Learned | None = None
+    done = False
     try:
         learned = _run(model, weights, examples, schedule, extra, progress, stop)
+        done = True
     finally:
         model.eval()
-        if learned is None:  # whatever ended it: the model must not stay half trained
+        if not done:  # whatever ended it: the model must not stay half trained
             _put_back(weights, before)
     return learned
 

@@ -88,7 +88,9 @@ def views_of(
     if odd := [cube.id for cube in cubes if cube.form is not Form.TEXT or not cube.text.strip()]:
         raise InputError(f"The memory {odd[0]} is no text to learn from.", "Leave out caches and adapters.")
     if not cubes or not 0 <= styles <= 1 or "{}" not in question:
-        raise InputError("There are no views of this.", "Pass memories, a share from 0 to 1, and {} in the question's form.")
+        raise InputError(
+            "There are no views of this.", "Pass memories, a share from 0 to 1, and {} in the question's form."
+        )
     known = tuple(dict.fromkeys(fact for cube in cubes for fact in facts_of(cube)))
     dice = random.Random(f"views {seed}")  # noqa: S311  # no secret
     values = _values(known)
@@ -99,7 +101,9 @@ def views_of(
             training.append(_restyled(view, dice.choice(OTHERS), values, dice, question) if other else view)
     unlike = {(view.prompt, view.answer): view for view in training}  # one of each, the latest: that one knows its fact
     sources = tuple((cube.id, cube.version) for cube in cubes)
-    return Views(tuple(unlike.values()), _unseen(probes_of(known, question=question, name=name), unlike), known, sources)
+    return Views(
+        tuple(unlike.values()), _unseen(probes_of(known, question=question, name=name), unlike), known, sources
+    )
 
 
 def facts_of(cube: MemCube) -> tuple[Fact, ...]:
@@ -131,7 +135,9 @@ def probes_of(known: Sequence[Fact], *, question: str = QUESTION, name: str = "f
 
 def styled(fact: Fact, style: Style, values: Sequence[str], *, question: str = QUESTION, seed: int = 0) -> View:
     """A fact as a question that is answered in a style; `values` are other values of its relation, for distractors."""
-    first = View(question.format(filled(wording(fact).questions[0], fact)), f" {fact.value}.", "question", Style.SHORT, fact)
+    first = View(
+        question.format(filled(wording(fact).questions[0], fact)), f" {fact.value}.", "question", Style.SHORT, fact
+    )
     others = {canonical(fact.relation): [fact.value, *values]}
     return first if style is Style.SHORT else _restyled(first, style, others, random.Random(seed), question)  # noqa: S311
 

@@ -23,11 +23,11 @@ born on|{s} was born on;{s}'s date of birth is;The birth date of {s} is|When was
 from|{s} is from;{s} comes from;{s} is originally from|Where is {s} from?;Where does {s} come from?;What is the home town of {s}?|
 speaks|{s} speaks;{s}'s language is;The language of {s} is|What does {s} speak?;Which language does {s} speak?;What is the language of {s}?|
 plays|{s} plays;{s} can play;{s} knows how to play|What does {s} play?;What can {s} play?;What does {s} know how to play?|
+dog|{s}'s dog is called;The dog of {s} is called;{s} has a dog named;{s}'s dog is named|What is the name of {s}'s dog?;What is the dog of {s} called?;What is {s}'s dog called?|the dog of {s}
 owns|{s} owns;{s} possesses;{s} is the owner of|What does {s} own?;What does {s} possess?;What is {s} the owner of?|
 married to|{s} is married to;{s}'s spouse is;The spouse of {s} is|Who is {s} married to?;Who is {s}'s spouse?;Whom did {s} marry?|the spouse of {s}
 studies at|{s} studies at;{s} is a student at;{s} takes courses at|Where does {s} study?;Where is {s} a student?;At which place does {s} take courses?|
 allergic to|{s} is allergic to;{s} has an allergy to;{s} must avoid|What is {s} allergic to?;What does {s} have an allergy to?;What must {s} avoid?|
-member of|{s} is a member of;{s} belongs to;{s} has joined|What is {s} a member of?;What does {s} belong to?;What has {s} joined?|
 located in|{s} is located in;{s} is situated in;{s} lies in|Where is {s}?;Where is {s} located?;In which place does {s} lie?|the place of {s}
 capital|The capital of {s} is;{s}'s capital is;The capital city of {s} is|What is the capital of {s}?;What is {s}'s capital?;Which city is the capital of {s}?|the capital of {s}
 founded by|{s} was founded by;{s}'s founder is;The founder of {s} is|Who was {s} founded by?;Who is {s}'s founder?;Who founded {s}?|the founder of {s}
@@ -75,8 +75,8 @@ def wording(fact: Fact) -> Wording:
     word = "Who" if names_person(name) else "What"
     asked = asked if names_person(name) or is_known(name) else f"What is the name of {{s}}'s {name}?"
     return Wording(
-        (f"{{s}}'s {name} is{_VALUE}", f"{{s}}'s {name} is called{_VALUE}"), (asked, f"{word} is {{s}}'s {name} called?"),
-        f"The {name} of {{s}} is{_VALUE}", f"{word} is the {name} of {{s}}?", f"the {name} of {{s}}",
+        (f"{{s}}'s {name} is{_VALUE}", f"The {name} of {{s}} is{_VALUE}"), (asked, f"{word} is the {name} of {{s}}?"),
+        f"{{s}}'s {name} is called{_VALUE}", f"Do you know the {name} of {{s}}?", f"the {name} of {{s}}",
     )  # fmt: skip
 
 

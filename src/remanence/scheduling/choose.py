@@ -95,8 +95,12 @@ class _Step(NamedTuple):
     size: int
 
 
-def choose(works: Sequence[Workload], machine: Machine, terms: Terms, quota: int) -> Plan:
+def choose(
+    works: Sequence[Workload], machine: Machine, terms: Terms, quota: int, *, tolerance: float = 0.0
+) -> Plan:  # fmt: skip
     """The cheapest form for each workload, all files together within `quota` bytes.
+
+    With a `tolerance`, the search ends where nothing can save more than this share of what all files save, beyond what was found.
 
     A workload that a job moved less than `Terms.dwell` days ago stays, unless its form is refused now or the files of those
     that stay do not fit. Ties go to the form that a workload has, then to the smaller file.
@@ -112,7 +116,7 @@ def choose(works: Sequence[Workload], machine: Machine, terms: Terms, quota: int
     held = _held(works, priced, terms, quota)
     options = [_open_to(work, found, why) for work, found, why in zip(works, priced, held, strict=True)]
     useful = [_undominated(some, work.current) for some, work in zip(options, works, strict=True)]
-    taken, gap = _packed(useful, quota)
+    taken, gap = _packed(useful, quota, tolerance)
     choices = tuple(
         Choice(
             work, option.form, found, break_even(work, machine, terms), why, _best(some, work.current).form is not option.form
@@ -185,13 +189,12 @@ def _undominated(options: Sequence[_Option], current: Form) -> list[_Option]:
     return kept
 
 
-def _packed(options: Sequence[list[_Option]], quota: int) -> tuple[list[_Option], float]:
+def _packed(options: Sequence[list[_Option]], quota: int, tolerance: float) -> tuple[list[_Option], float]:
     """One option of each list with the greatest value within the quota, and what is missing at most."""
     wanted = [some[-1] for some in options]
     if sum(one.size for one in wanted) <= quota:
         return wanted, 0.0
-    search = _Search(options, quota)
-    levels, gap = search.best()
+    levels, gap = _Search(options, quota).best(tolerance)
     return [some[level] for some, level in zip(options, levels, strict=True)], gap
 
 
@@ -206,20 +209,22 @@ class _Search:
             (step for place, some in enumerate(self._options) for step in _hull(place, some)),
             key=lambda step: (-step.value / step.size if step.size else -math.inf, step.group, step.level),
         )
-        self._left = WORK
+        self._left, self._slack = WORK, 0.0
         self._levels = self._greedy()
         self._value = self._worth(self._levels)
 
-    def best(self) -> tuple[list[int], float]:
+    def best(self, tolerance: float) -> tuple[list[int], float]:
         """The levels of the best assignment, in the order of the options as they came, and its gap."""
         room = self._room()
         base = math.fsum(some[0].value for some in self._options)
         bound = base + self._relaxed(0, room)
+        self._slack = tolerance * max(0.0, bound - base)
         self._descend([], base, room)
         found = [0] * len(self._options)
         for place, level in zip(self._order, self._levels, strict=True):
             found[place] = level
-        return found, max(0.0, bound - self._value) if self._left <= 0 else 0.0
+        rest = max(0.0, bound - self._value)
+        return found, rest if self._left <= 0 else min(rest, self._slack)
 
     def _descend(self, levels: list[int], value: float, room: int) -> None:
         """Try the options of the next workload, the larger ones first. `value` and `room` count the rest at their smallest.
@@ -235,7 +240,7 @@ class _Search:
                 if value > self._value:
                     self._levels, self._value = levels, value
                 continue
-            if value + self._relaxed(place, room) <= self._value:
+            if value + self._relaxed(place, room) <= self._value + self._slack:
                 continue
             first = self._options[place][0]
             for level, one in enumerate(self._options[place]):

@@ -105,6 +105,8 @@ class Workload:
     """Days since the latest of them was written or corrected."""
     left: float = math.inf
     """Days until the first of them expires."""
+    seen: float = math.inf
+    """Days since they were read first: they are expected to be read for as long again, and for a day at least."""
     clear: bool = True
     """Whether they state facts that can be asked for."""
     disputed: bool = False
@@ -126,8 +128,8 @@ class Workload:
                 f"A workload of {len(self.ids)} memories has {self.tokens} tokens.", "Leave out what is empty."
             )
         _check(self, at_least_0=("bytes_per_token", "adapter_bytes", "reads", "corrections", "age", "failures"))
-        if math.isnan(self.left) or math.isnan(self.moved):
-            raise InputError("left or moved is not a number.", "Pass days, or infinity.")
+        if math.isnan(self.left) or math.isnan(self.moved) or math.isnan(self.seen):
+            raise InputError("left, seen or moved is not a number.", "Pass days, or infinity.")
 
     @property
     def current(self) -> Form:
@@ -156,7 +158,7 @@ class Terms:
     """
 
     horizon: float = 30.0
-    """Days over which building a cache or an adapter has to pay off."""
+    """Days, at most, in which building a cache or an adapter has to pay off; what is new to being read has less, see `horizon`."""
     margin: float = 0.25
     """Share of what a move has built, or tears down, that it has to gain besides: keeps a rate near the break-even from flapping."""
     dwell: float = 1.0
@@ -169,8 +171,10 @@ class Terms:
     """Times a day that a process opens a file for the first time, and hashes it."""
     lag: float = 1 / 24
     """Days from a correction until what it made stale is built again; meanwhile the text is read."""
+    lesson: float = 400_000.0
+    """Training tokens of an adapter, however little it holds: some hundred steps, in batches with what must not change."""
     exposure: float = 400.0
-    """Training tokens per token of memory: views of each fact, times epochs."""
+    """Training tokens per token of memory besides; the scheduler scales both to what training has taken."""
     passing: float = 0.8
     """Probability that an adapter passes its gate; the scheduler replaces it by what it has seen."""
     answer: float = 32.0
@@ -236,7 +240,7 @@ def costs(work: Workload, machine: Machine, terms: Terms) -> dict[Form, Cost]:
     in which they are stale, the text is read instead. What is there already is not paid for again. An adapter is trained
     whether it passes its gate or not, and spares reads only if it does.
     """
-    horizon = max(min(terms.horizon, work.left), 1e-9)
+    days = horizon(work, terms)
     prefill = machine.prefilled(work.tokens)
     late = work.corrections * terms.lag
     stale = late / (1 + late)
@@ -257,10 +261,10 @@ def costs(work: Workload, machine: Machine, terms: Terms) -> dict[Form, Cost]:
             parts["rebuild"] = work.corrections * (making + written)
             parts["upkeep"] = passing * size * (terms.restarts * machine.hash + terms.rent)
             if form not in work.artefacts:
-                parts["build"] = (making + written) / horizon
+                parts["build"] = (making + written) / days
         if form is not work.current:
             moved = _making(work, form, machine, terms) + _making(work, work.current, machine, terms)
-            parts["move"] = terms.margin * moved / horizon
+            parts["move"] = terms.margin * moved / days
         found[form] = Cost(form, size, parts, refusal(work, form, machine, terms))
     return found
 
@@ -308,21 +312,35 @@ def break_even(work: Workload, machine: Machine, terms: Terms) -> BreakEven:
     spared = prefill - machine.loaded(size)
     building = prefill + size * (machine.write + machine.hash)
     late = work.corrections * terms.lag
-    horizon = max(min(terms.horizon, work.left), 1e-9)
-    fixed = building * (work.corrections + 1 / horizon) + size * (terms.restarts * machine.hash + terms.rent)
-    fixed += terms.margin * prefill / horizon
+    days = horizon(work, terms)
+    fixed = building * (work.corrections + 1 / days) + size * (terms.restarts * machine.hash + terms.rent)
+    fixed += terms.margin * prefill / days
     if spared <= 0:
         return BreakEven(math.inf, math.inf)
     return BreakEven(fixed * (1 + late) / spared, building / spared)
 
 
-def reads_per_day(count: int, days: float, idle: float, terms: Terms) -> float:
+def trained(tokens: int, machine: Machine, terms: Terms) -> float:
+    """Seconds to train an adapter on memories of so many tokens."""
+    return machine.train * (terms.lesson + terms.exposure * tokens)
+
+
+def horizon(work: Workload, terms: Terms) -> float:
+    """Days in which an investment into a workload has to pay off.
+
+    What was read for so many days is expected to be read for as many more, and what was read today for the first time for a day: a
+    burst of reads earns a cache, which costs a read or two, and no training.
+    """
+    return max(min(terms.horizon, work.left, max(work.seen, 1.0)), 1e-9)
+
+
+def reads_per_day(count: int, days: float, idle: float, terms: Terms, base: float = 0.0) -> float:
     """Expected reads per day from now on, of what was read `count` times in `days`, the last time `idle` days ago.
 
-    The rate of the time since the first read, with a day more so that one read is no habit, halved in each half-life without
-    a read.
+    The rate of the time since the first read, with one day more that went as in its surroundings, at the `base` rate: where memories
+    are read again as a rule, one read is a promise, elsewhere it is none. Halved in each half-life without a read.
     """
-    return count / (max(days, 0.0) + 1.0) * 0.5 ** (max(idle, 0.0) / terms.half_life)
+    return (count + base) / (max(days, 0.0) + 1.0) * 0.5 ** (max(idle, 0.0) / terms.half_life)
 
 
 def corrections_per_day(versions: Iterable[tuple[int, float]], base: float = 0.0, weight: float = 7.0) -> float:
@@ -344,7 +362,7 @@ def _making(work: Workload, form: Form, machine: Machine, terms: Terms) -> float
         return 0.0
     if form is Form.ACTIVATION:
         return machine.prefilled(work.tokens)
-    return machine.train * terms.exposure * work.tokens
+    return trained(work.tokens, machine, terms)
 
 
 def _check(one: Machine | Workload | Terms, at_least_0: Iterable[str]) -> None:

@@ -70,7 +70,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
     return {
         "ids": list(work.ids), "tokens": work.tokens, "bytes_per_token": work.bytes_per_token,
         "reads_per_day": work.reads, "corrections_per_day": work.corrections, "age_days": work.age,
-        "days_left": _finite(work.left), "days_since_moved": _finite(work.moved), "failures": work.failures,
+        "days_left": _finite(work.left), "days_seen": _finite(work.seen), "days_since_moved": _finite(work.moved), "failures": work.failures,
         "clear": work.clear, "disputed": work.disputed, "pinned": work.pinned,
         "artefacts": {form.value: one for form, one in work.artefacts.items()}, "report": dict(work.report),
         "forms": {

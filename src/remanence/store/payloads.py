@@ -20,7 +20,14 @@ from pathlib import Path
 
 from remanence.cubes import Form, MemCube, Payload, State
 from remanence.drafts import Artefact, Draft
-from remanence.errors import PayloadDamagedError, QuotaError, StaleError, StoreFullError, StoreUnwritableError
+from remanence.errors import (
+    PayloadDamagedError,
+    QuotaError,
+    StaleError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreUnwritableError,
+)
 from remanence.policies import Clearance, Clock
 from remanence.settings import Settings
 from remanence.store import rows
@@ -29,6 +36,7 @@ from remanence.store.connections import Connections
 from remanence.store.derived import standing
 from remanence.store.lifecycle import move
 from remanence.store.parts import Transition
+from remanence.store.protocol import Checked
 
 _SUFFIX = ".safetensors"
 _BLOCK = 1 << 20
@@ -261,13 +269,20 @@ class Payloads:
             for path in self.folder.iterdir()
         )
 
-    def check(self) -> tuple[int, tuple[str, ...]]:
-        """Whether every current cache and adapter has its file; see `SQLiteStore.verify`."""
+    def checked(self, before: Checked) -> Checked:
+        """What was checked before, and whether every current cache and adapter has its file."""
+        looked_at, problems = self._checked_files()
+        return Checked({**before.checks, "payloads": looked_at}, before.problems + problems)
+
+    def _checked_files(self) -> tuple[int, tuple[str, ...]]:
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.payload IS NOT NULL AND c.superseded_at IS NULL AND c.hidden = 0"
             ).fetchall()
-        cubes = [rows.cube_of(row) for row in found]
+        try:
+            cubes = [rows.cube_of(row) for row in found]
+        except StoreDamagedError as error:
+            return 0, (f"payloads: {error.what}",)
         self._checked.clear()
         problems = [
             f"the file of {cube.id} {problem}: derive it again"

@@ -13,7 +13,7 @@ from typing import Any
 
 from remanence.cubes import MemCube, Page, State
 from remanence.drafts import Draft, Keys
-from remanence.errors import ForgetIncompleteError, StoreDamagedError, StoreError
+from remanence.errors import ForgetIncompleteError, StoreError
 from remanence.policies import Clearance, Clock, utc_now
 from remanence.settings import Settings
 from remanence.store import claimed, rows
@@ -38,6 +38,8 @@ from remanence.store.trusted import Trusted
 from remanence.store.verification import verify
 
 _LOG = logging.getLogger("remanence")
+_OF_TEXT = "NOT EXISTS (SELECT 1 FROM cubes c WHERE c.seq = keys.seq AND c.form <> 'text')"
+_PAYLOADS = "cubes WHERE superseded_at IS NULL AND payload IS NOT NULL"
 _MANY = 500  # SQLite takes a bounded number of parameters per statement
 
 
@@ -45,22 +47,23 @@ class SQLiteStore:
     """`protocol.Store` on one file, or on `:memory:`."""
 
     def __init__(self, location: str | Path, settings: Settings, clock: Clock = utc_now) -> None:
-        self._connections = Connections(str(location), settings)
+        self.connections = Connections(str(location), settings)
+        """For the parts of this store that stand in files of their own."""
         self.clock = clock
-        self.derived = Derived(self._connections, clock)
-        self.lifecycle = Lifecycle(self._connections, clock)
-        self.grants = Grants(self._connections)
-        self.tombstones = Tombstones(self._connections)
-        self.trusted = Trusted(self._connections, clock)
-        self.timeline = Timeline(self._connections)
-        self.ledger = Ledger(self._connections)
-        self.payloads = Payloads(self._connections, settings, clock)
-        self.jobs = Jobs(self._connections)
+        self.derived = Derived(self.connections, clock)
+        self.lifecycle = Lifecycle(self.connections, clock)
+        self.grants = Grants(self.connections)
+        self.tombstones = Tombstones(self.connections)
+        self.trusted = Trusted(self.connections, clock)
+        self.timeline = Timeline(self.connections)
+        self.ledger = Ledger(self.connections)
+        self.payloads = Payloads(self.connections, settings, clock)
+        self.jobs = Jobs(self.connections)
         self._secret: bytes | None = None
         try:
             self._finish_erasures()
         except BaseException:  # nobody would close what was never handed out
-            self._connections.close()
+            self.connections.close()
             raise
 
     def _finish_erasures(self) -> None:
@@ -68,23 +71,18 @@ class SQLiteStore:
         if self.note("scrub") is None:
             return
         try:
-            with self._connections.impatient():
+            with self.connections.impatient():
                 self.scrub()
         except ForgetIncompleteError as error:  # the next forget or opening tries again; the rows are gone already
             _LOG.warning("%s", error)
 
     @property
     def location(self) -> str:
-        return self._connections.location
-
-    @property
-    def connections(self) -> Connections:
-        """For the parts of this store that stand in files of their own."""
-        return self._connections
+        return self.connections.location
 
     def close(self) -> None:
         self.payloads.close()
-        self._connections.close()
+        self.connections.close()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,7 +93,7 @@ class SQLiteStore:
         ids: list[str] = []
         if replay is None and all(isinstance(item, str) for item in items):
             return [str(item) for item in items]  # nothing to write: spare the disk a sync
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             if replay and (first := replayed(connection, replay)) is not None:  # another caller was first
                 return [one for one in first if one not in earlier]
             for draft in standing(connection, items):
@@ -117,17 +115,17 @@ class SQLiteStore:
         return ids
 
     def replayed(self, replay: Replay) -> list[str] | None:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             return replayed(connection, replay)
 
     def known(self, marks: Sequence[bytes], space: str, clearance: Clearance | None = None) -> dict[bytes, str]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             number = _space_number(connection, space)
             return {} if number is None else known_marks(connection, marks, number, clearance)
 
     def supersede(self, draft: Draft) -> bool:
         cube = draft.cube
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             row = connection.execute(
                 "SELECT seq, root, space, version, superseded_at, state, given_to, method FROM cubes WHERE id = ? ORDER BY version DESC",
                 (cube.id,),
@@ -149,14 +147,14 @@ class SQLiteStore:
         return True
 
     def restore(self, drafts: Sequence[Draft]) -> int:
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             return sum(
                 imported(connection, draft, self._space_for_writing(connection, draft.cube.scope.space))
                 for draft in drafts
             )
 
     def rekey(self, keys: Mapping[int, Keys]) -> None:
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             for seq, new in keys.items():
                 row = connection.execute(
                     f"SELECT c.space, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq = ?", (seq,)
@@ -166,16 +164,16 @@ class SQLiteStore:
                     claimed.insert(connection, seq, row[0], claimed.by_rules(rows.cube_of(row[1:])))
 
     def set_note(self, name: str, value: str) -> None:
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
     def offer_note(self, name: str, value: str) -> str:
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             connection.execute("INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, value))
             return connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()[0]
 
     def drop_note(self, name: str) -> None:
-        with self._connections.write() as connection:
+        with self.connections.write() as connection:
             connection.execute("DELETE FROM notes WHERE name = ?", (name,))
 
     def _space_for_writing(self, connection: sqlite3.Connection, name: str) -> int:
@@ -188,14 +186,14 @@ class SQLiteStore:
     # ── forgetting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def erase(self, cube_ids: Sequence[str], space: str | None = None) -> Erased:
-        return erase(self._connections, cube_ids, space, self.clock())
+        return erase(self.connections, cube_ids, space, self.clock())
 
     def scrub(self) -> None:
         self.payloads.sweep()
-        scrub(self._connections)
+        scrub(self.connections)
 
     def residue(self, traces: Sequence[bytes]) -> list[bytes]:
-        return residue(self._connections, traces)
+        return residue(self.connections, traces)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +202,7 @@ class SQLiteStore:
 
     def versions(self, cube_id: str, space: str | None = None, clearance: Clearance | None = None) -> list[MemCube]:
         seen, values = cleared(clearance)
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.CUBE} FROM {rows.CUBES} WHERE c.id = ? AND (? IS NULL OR s.name = ?){seen} ORDER BY c.version",
                 (cube_id, space, space, *values),
@@ -220,7 +218,7 @@ class SQLiteStore:
         scope = "".join(f" AND c.{name} = ?" for name in filters)
         within = f"FROM {rows.CUBES} WHERE s.name = ? AND c.superseded_at IS NULL AND c.root > ?{scope}"
         asked, (seen, values) = (space, rows.cursor(after), *filters.values()), cleared(clearance)
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 f"SELECT c.root, {rows.CUBE} {within}{seen} ORDER BY c.root LIMIT ?", (*asked, *values, limit + 1)
             ).fetchall()
@@ -237,7 +235,7 @@ class SQLiteStore:
     def standing(self, space: str, filters: Mapping[str, str], clearance: Clearance | None = None) -> list[MemCube]:
         seen, values = cleared(clearance)
         scope = "".join(f" AND (c.{name} IS NULL OR c.{name} = ?)" for name in filters)
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 # Left to itself SQLite walks over the whole space: an index that holds few rows looks like any other to it.
                 f"SELECT {rows.CUBE} FROM cubes c INDEXED BY cubes_standing JOIN spaces s ON s.number = c.space "
@@ -249,7 +247,7 @@ class SQLiteStore:
         return [rows.cube_of(row) for row in found]
 
     def beside(self, cube: MemCube, clearance: Clearance | None = None) -> list[MemCube]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             seen, values = cleared(clearance)
             now = self.clock().isoformat()
             return rows.beside(connection, cube, seen + IN_TIME, (*values, now))
@@ -257,7 +255,7 @@ class SQLiteStore:
     def fetch(self, space: str, seqs: Sequence[int], clearance: Clearance | None = None) -> dict[int, MemCube]:
         found: dict[int, MemCube] = {}
         seen, values = cleared(clearance)
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             for at in range(0, len(seqs), _MANY):
                 some = seqs[at : at + _MANY]
                 holes = ", ".join("?" * len(some))
@@ -275,7 +273,7 @@ class SQLiteStore:
             conditions += f" AND EXISTS (SELECT 1 FROM json_each(c.meta) e WHERE e.key = ? AND e.type IN ({kinds}) AND e.value IS ?)"
             values += [name, value]
         seen, own = cleared(clearance)
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 f"SELECT c.seq FROM {rows.CUBES} WHERE s.name = ?{conditions}{seen} ORDER BY c.seq",
                 (space, *values, *own),
@@ -283,27 +281,26 @@ class SQLiteStore:
         return [row[0] for row in found]
 
     def everything(self, space: str | None = None) -> Iterator[tuple[MemCube, Keys]]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.KEYS}, {rows.CUBE} FROM {rows.CUBES} JOIN keys k ON k.seq = c.seq "
                 "WHERE c.form = 'text' AND (? IS NULL OR s.name = ?) ORDER BY c.seq",
                 (space, space),
             )
-            if self._connections.in_memory:  # its only connection would show what is written meanwhile
+            if self.connections.in_memory:  # its only connection would show what is written meanwhile
                 found = found.fetchall()
             for row in found:
                 yield rows.cube_of(row[5:]), Keys(*row[:5])
 
     def numbered(self, after: int, limit: int) -> list[tuple[int, MemCube]]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
-                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?",
-                (after, limit),
+                f"SELECT c.seq, {rows.CUBE} FROM {rows.CUBES} WHERE c.seq > ? ORDER BY c.seq LIMIT ?", (after, limit)
             ).fetchall()
         return [(row[0], rows.cube_of(row[1:])) for row in found]
 
     def spaces(self) -> list[str]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             return [row[0] for row in connection.execute("SELECT name FROM spaces ORDER BY name")]
 
     def counts(self, spaces: Sequence[str] | None = None) -> dict[str, int]:
@@ -314,19 +311,17 @@ class SQLiteStore:
             "versions": f"SELECT count(*) FROM cubes WHERE {within}",
             "spaces": f"SELECT count(*) FROM spaces WHERE {within.replace('space IN', 'number IN')}",
             "entries": f"SELECT count(*) FROM journal WHERE {within}",
-            "without_vector": "SELECT count(*) FROM keys WHERE vector IS NULL AND NOT EXISTS "
-            f"(SELECT 1 FROM cubes c WHERE c.seq = keys.seq AND c.form <> 'text') AND {within}",
-            "payloads": f"SELECT count(*) FROM cubes WHERE superseded_at IS NULL AND payload IS NOT NULL AND {within}",
-            "payload_bytes": "SELECT coalesce(sum(json_extract(payload, '$.size')), 0) FROM cubes WHERE superseded_at IS NULL AND "
-            f"payload IS NOT NULL AND {within}",
+            "without_vector": f"SELECT count(*) FROM keys WHERE vector IS NULL AND {_OF_TEXT} AND {within}",
+            "payloads": f"SELECT count(*) FROM {_PAYLOADS} AND {within}",
+            "payload_bytes": f"SELECT coalesce(sum(json_extract(payload, '$.size')), 0) FROM {_PAYLOADS} AND {within}",
             "bytes": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
         }
         asked = {"spaces": json.dumps(spaces)}
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             return {name: connection.execute(sql, asked).fetchone()[0] for name, sql in questions.items()}
 
     def sizes(self) -> dict[str, int]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             return dict(
                 connection.execute(
                     "SELECT s.name, count(c.seq) FROM spaces s LEFT JOIN cubes c ON c.space = s.number "
@@ -335,12 +330,12 @@ class SQLiteStore:
             )
 
     def head(self) -> int:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             return _head(connection)
 
     @contextmanager
     def snapshot(self, space: str) -> Generator[tuple[int, Iterator[IndexRow]]]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             found = connection.execute(
                 f"SELECT {rows.INDEX} FROM cubes c {rows.INDEXED} WHERE c.space = ? AND c.form = 'text' ORDER BY c.root, c.seq",
                 (_space_number(connection, space),),
@@ -348,7 +343,7 @@ class SQLiteStore:
             yield _head(connection), map(IndexRow._make, found)
 
     def changes(self, space: str, after: int) -> tuple[int, list[Change], dict[int, IndexRow]]:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             head = _head(connection)
             number = _space_number(connection, space)
             entries = connection.execute(
@@ -362,7 +357,7 @@ class SQLiteStore:
         return head, [Change(*entry) for entry in entries], {row[0]: IndexRow._make(row) for row in found}
 
     def note(self, name: str) -> str | None:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return None if row is None else row[0]
 
@@ -372,15 +367,10 @@ class SQLiteStore:
         return self._secret
 
     def verify(self) -> Checked:
-        checked = verify(self._connections)
-        try:
-            looked_at, problems = self.payloads.check()
-        except StoreDamagedError as error:
-            looked_at, problems = 0, (f"payloads: {error.what}",)
-        return Checked({**checked.checks, "payloads": looked_at}, checked.problems + problems)
+        return self.payloads.checked(verify(self.connections))
 
     def backup(self, path: Path) -> None:
-        with self._connections.read() as connection:
+        with self.connections.read() as connection:
             try:
                 with placed(path) as partial, closing(sqlite3.connect(partial)) as copy:
                     connection.backup(copy)

@@ -39,6 +39,16 @@ def test_a_folder_with_something_in_it_is_left_alone(folder, lm, tmp_path):
     folders.write_model(tmp_path / "empty", lm.model, lm.tokenizer)
 
 
+def test_a_file_in_use_is_replaced_and_not_written_into(tmp_path):
+    path = tmp_path / "a.safetensors"
+    folders.write_tensors(path, {"a": torch.zeros(3)}, {})
+    before = path.read_bytes()
+    with path.open("rb") as held:
+        folders.write_tensors(path, {"a": torch.ones(3)}, {})
+        assert held.read() == before
+    assert path.read_bytes() != before
+
+
 def test_what_breaks_off_leaves_the_file_before(tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
     folders.write_tensors(path, {"a": torch.zeros(3)}, {})

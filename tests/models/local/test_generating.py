@@ -6,9 +6,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from remanence.errors import InputError
 from remanence.models.local import caches, generating
+from remanence.models.local.causal import CausalLM
+from remanence.models.local.tokenizing import byte_tokenizer
 
 TEXT = "The kiln came on 3 June and fires at 1240 degrees."
 
@@ -116,6 +119,22 @@ def test_many_are_written_as_one_by_one(lm, monkeypatch):
     monkeypatch.setattr(generating, "BATCH_TOKENS", 1)
     assert lm.generate_many(prompts, max_new=16) == alone
     assert lm.generate_many([]) == []
+
+
+def test_learned_positions_do_not_see_the_padding():
+    config = GPT2Config(vocab_size=259, n_positions=64, n_embd=16, n_layer=2, n_head=2, eos_token_id=2, pad_token_id=0)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        lm = CausalLM.of(GPT2LMHeadModel(config), byte_tokenizer())
+        for one in lm.model.parameters():
+            one.data.normal_(0, 0.3)
+    prompts = [lm.encode(one) for one in ("a", "a longer prompt", "Where does Ana live?")]
+    alone = [lm.generate(one, max_new=12).text for one in prompts]
+    assert lm.generate_many(prompts, max_new=12) == alone
+    together = lm.score(prompts, [[7, 8], [9], [10, 11, 12]])
+    for prompt, target, scored in zip(prompts, [[7, 8], [9], [10, 11, 12]], together, strict=True):
+        assert scored.logprobs == pytest.approx(lm.score([prompt], [target])[0].logprobs, abs=1e-4)
+    assert (lm.kv_heads, lm.head_dim, lm.layers, lm.context) == (2, 8, 2, 64)
 
 
 def test_a_seed_draws_the_same_and_the_temperature_counts(lm):

@@ -49,7 +49,7 @@ def test_the_bounded_loss_forgets_and_keeps_where_ascent_destroys(taught, split)
     assert min(recalled(taught, forget), recalled(taught, retain)) > 0.98
     found = {}
     for method in ("ihl", "ga"):
-        done = unlearn(taught, forget, retain, method=method, steps=40)
+        done = unlearn(taught, forget, retain, method=method, steps=40, lr=4e-3)
         assert same(taught, before)
         with attached(taught.model, done.factors):
             found[method] = recalled(taught, forget), recalled(taught, retain)
@@ -186,6 +186,15 @@ ONE = [Example((5,), (6,))]
 def test_what_cannot_be_done_is_refused(taught, forget, retain, more, said):
     with pytest.raises(InputError, match=said):
         unlearn(taught, forget, retain, **more)
+
+
+def test_a_full_stop_that_all_answers_share_is_not_unlearned(taught, taught_world):
+    stopped = [
+        examples(taught, taught_world.lessons(some)) for some in (taught_world.facts[:12], taught_world.facts[12:])
+    ]
+    done = unlearn(taught, *stopped, steps=1)
+    plain = unlearn(taught, [Example(one.prompt, one.answer[:-1]) for one in stopped[0]], stopped[1], steps=1)
+    assert done.losses == plain.losses
 
 
 def test_joined_results_are_a_change_of_the_original_base(taught, split):

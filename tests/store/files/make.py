@@ -1,7 +1,7 @@
 """Write a small store with this release: `python make.py v3.rem`. Files of released formats are kept for ever, never rebuilt.
 Beside it comes v3.jsonl, what this release exports from it: every later one has to export the same.
 
-v1.rem is what the first release wrote, which had no readings, no memories made from others and no cached answers; v2.rem has
+Beside files of format 4 and later lie their payloads. v1.rem is what the first release wrote, which had no readings, no memories made from others and no cached answers; v2.rem has
 those, and nothing of what a memory is governed by.
 """
 
@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from remanence import Memory
-from remanence.cubes import Extraction, Fact, Kind, MemCube, Provenance, Scope
-from remanence.drafts import Draft
+from remanence.cubes import Extraction, Fact, Form, Kind, MemCube, Provenance, Scope
+from remanence.drafts import Artefact, Draft
 from remanence.governance.admission import Change, Thresholds
 from remanence.governance.echoes import digests
 from remanence.reading import readings
 from remanence.settings import Settings
+from remanence.store.jobs import Jobs
 from remanence.write.pipeline import keys_for
 
 READ = Extraction(("Ana", "Żary"), (Fact("Ana", "moved to", "Żary"),), ("Ana has lived in Żary since May.",), "Ana")
@@ -42,6 +43,7 @@ def make(path: str) -> None:
         derive(memory)
         doubt(memory)
         govern(memory)
+        form(memory)
 
 
 def _settings(folder: str) -> Settings:
@@ -120,11 +122,36 @@ def govern(memory: Memory) -> None:
     memory.audit.checkpoint()
 
 
+def form(memory: Memory) -> None:
+    """In a space of its own: a cache and an adapter, both used, one that was retired, and a job. Their bytes are no model's."""
+    space, store = "forms", memory._store
+    bees, boats = memory.add(["The bees are kept in hives.", "The boats are kept in the harbour."], space=space)
+    for name, form, kind, sources in (
+        ("cache", Form.ACTIVATION, Kind.CACHE, (bees,)), ("adapter", Form.PARAMETRIC, Kind.ADAPTER, (bees, boats)),
+        ("late", Form.ACTIVATION, Kind.CACHE, (boats,)),
+    ):  # fmt: skip
+        with store.payloads.partial() as path:
+            path.write_bytes(name.encode() * 20)
+            artefact = Artefact(form, f"made-up.{name}/1", path, {"weights": "none"}, {"tokens": 7}, f"a {name}")
+            origin = Provenance(source="derived", role="system", method=artefact.format, derived_from=sources)
+            cube = MemCube(
+                id=f"id-of-the-{name}", version=1, text=artefact.text, kind=kind, form=form, scope=Scope(space=space),
+                provenance=origin, recorded_at=datetime.now(UTC), valid_from=datetime(2024, 1, 1, tzinfo=UTC),
+            )  # fmt: skip
+            made_of = tuple((one, 1) for one in sources)
+            store.payloads.keep(Draft(cube, keys_for([cube], lambda _: None)[0], None, made_of), artefact)
+    memory.forms.evict("id-of-the-late")
+    store.payloads.used({"id-of-the-cache": 0.5})
+    store.payloads.read([bees])
+    Jobs(store.connections).add(space, "derive activation", [bees], datetime.now(UTC))
+
+
 def write(path: Path) -> None:
     """The file and its export."""
     make(str(path))
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copy(path, Path(folder) / path.name)  # an export is noted in the store that it was made of
+        copy = shutil.copy(path, Path(folder) / path.name)
+        shutil.copytree(f"{path}.payloads", f"{copy}.payloads")  # an export is noted in the store that it was made of
         with Memory(copy, _settings(folder)) as memory:
             memory.export(Path(folder) / "export.jsonl")
         lines = (Path(folder) / "export.jsonl").read_text(encoding="utf-8")

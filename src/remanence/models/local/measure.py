@@ -32,7 +32,7 @@ LONGEST = 2048
 """Tokens of the longest prompt that is measured."""
 ENOUGH = 1.0
 """Seconds that a prompt may take before no longer one is tried."""
-RANK = 8
+RANK = 16
 """Of the adapter whose bytes are counted."""
 _SHORTEST = 16
 _DECODED = 8
@@ -110,12 +110,15 @@ def _prefills(lm: CausalLM, ids: Sequence[int], rounds: int) -> tuple[list[int],
 
 def _fitted(lengths: Sequence[int], seconds: Sequence[float]) -> tuple[float, float, float]:
     """Constant, linear and square part, none below 0, with the least squares of relative errors."""
+    plain = 0.0, seconds[-1] / lengths[-1], 0.0  # all of it grows with the tokens
+    if len(lengths) < 3:
+        return plain
     times = torch.tensor(seconds, dtype=torch.float64)
     tokens = torch.tensor(lengths, dtype=torch.float64)
     columns = torch.stack([torch.ones_like(tokens), tokens, tokens**2], dim=1) / times[:, None]
     found, _ = nnls(columns.numpy(), torch.ones_like(times).numpy())
-    if found[1] <= 0 and found[2] <= 0:  # too little to tell from noise: all of it grows with the tokens
-        return 0.0, seconds[-1] / lengths[-1], 0.0
+    if found[1] <= 0 and found[2] <= 0:  # too little to tell from noise
+        return plain
     return float(found[0]), float(found[1]), float(found[2])
 
 

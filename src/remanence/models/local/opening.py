@@ -43,6 +43,17 @@ def load(where: str | Path, device: str, dtype: str) -> tuple[PreTrainedModel, P
     return cast(PreTrainedModel, cast(Any, model).to(on)), tokenizer, folder
 
 
+def placed(model: PreTrainedModel, device: str = "auto") -> PreTrainedModel:
+    """A model on a device, its dtype as it is.
+
+    Raises
+    ------
+    InputError
+        The device is unknown, or not here.
+    """
+    return cast(PreTrainedModel, cast(Any, model).to(_choose(device, "float32")[0]))
+
+
 def embeddings(model: PreTrainedModel) -> int:
     """Rows of the input embedding."""
     base = cast(PreTrainedModel, base_of(model))

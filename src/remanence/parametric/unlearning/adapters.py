@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
 from remanence.errors import InputError, UnsupportedModelError
 from remanence.evaluation.probes import Facet, ProbeSet
 from remanence.models.local.causal import CausalLM
 from remanence.parametric.adapterfile import Adapter
 from remanence.parametric.measuring import Secret
 from remanence.parametric.unlearning.examples import Example
-from remanence.parametric.unlearning.factors import Factor, Factors, check_fit
+from remanence.parametric.unlearning.factors import Factor, Factors, check_fit, refuse_adapters
 from remanence.parametric.unlearning.run import Unlearned, unlearn
 
 
@@ -25,9 +23,12 @@ def factors_of(adapter: Adapter, lm: CausalLM) -> dict[str, Factor]:
     ------
     ModelMismatchError
         It was made with another model.
+    InputError
+        Adapters are on the model at the moment.
     UnsupportedModelError
         It changes layers that are no `torch.nn.Linear`.
     """
+    refuse_adapters(lm.model)
     adapter.fingerprint.require(replace(lm.fingerprint, adapter=""), "The adapter")
     if adapter.config["fan_in_fan_out"]:
         raise UnsupportedModelError("The adapter changes transposed layers.", "Rebuild it without the memory instead.")
@@ -71,14 +72,8 @@ def unlearn_adapter(
     The `details` of the new one are those of the old one, and how it was unlearned under `unlearned`; whoever stores it takes the
     forgotten memory out of its `sources`. For `options` and errors see `unlearn`.
     """
-    _bare(lm.model)
     done = unlearn(lm, forget, retain, on="adapter", adapter=factors_of(adapter, lm), **options)
     return adapter_of(done.factors or {}, lm, {**adapter.details, "unlearned": done.details()}), done
-
-
-def _bare(model: nn.Module) -> None:
-    if hasattr(model, "peft_config"):
-        raise InputError("The model carries adapters at the moment.", "Take them off; the adapter is passed by itself.")
 
 
 def secrets_of(probes: ProbeSet) -> list[Secret]:

@@ -115,6 +115,12 @@ def check_fit(model: nn.Module, factors: Factors) -> dict[str, nn.Linear]:
     return found
 
 
+def refuse_adapters(model: nn.Module) -> None:
+    """Raise `InputError` while adapters of PEFT are on the model: its layers are not the ones that factors name then."""
+    if hasattr(model, "peft_config"):
+        raise InputError("The model carries adapters at the moment.", "Take them off; pass the one that is meant.")
+
+
 def _adding(factor: Factor) -> Any:
     def hook(_layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         moved = (inputs[0].to(factor.a.dtype) @ factor.a.T) @ factor.b.T

@@ -16,19 +16,19 @@ from torch.func import functional_call
 
 from remanence.errors import InputError, TrainingError
 from remanence.parametric.unlearning import fila
-from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn
-from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears
+from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn, without_shared_end
+from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears, refuse_adapters
 from remanence.parametric.unlearning.losses import OBJECTIVES, Objective, Told, told
 
 Method = Literal["ihl", "ihl+fila", "ga", "gd", "kl", "npo"]
 Where = Literal["adapter", "full"]
 
 LEARNING_RATES: Mapping[tuple[str, str], float] = {
-    ("adapter", "ihl"): 6e-3, ("adapter", "ihl+fila"): 1e-3, ("adapter", "ga"): 2e-3, ("adapter", "gd"): 2e-3,
-    ("adapter", "kl"): 2e-3, ("adapter", "npo"): 2e-3,
-    ("full", "ihl"): 1e-3, ("full", "ga"): 3e-4, ("full", "gd"): 3e-4, ("full", "kl"): 3e-4, ("full", "npo"): 3e-4,
+    ("adapter", "ihl"): 4e-3, ("adapter", "ihl+fila"): 2e-3, ("adapter", "ga"): 1e-3, ("adapter", "gd"): 2e-3,
+    ("adapter", "kl"): 4e-3, ("adapter", "npo"): 4e-3,
+    ("full", "ihl"): 4e-4, ("full", "ga"): 2e-4, ("full", "gd"): 4e-4, ("full", "kl"): 4e-4, ("full", "npo"): 8e-4,
 }  # fmt: skip
-"""Where `lr` is not given: for models of about 0.2M parameters. A model of a billion wants 1e-4 to 2e-4 on adapters."""
+"""Where `lr` is not given: for models of about 0.2M parameters (`benchmarks/forms/unlearning.py` tries five of each). A model of a billion wants 1e-4 to 2e-4 on adapters."""
 _DECAY = 0.01
 
 
@@ -91,46 +91,22 @@ def unlearn(
 ) -> Unlearned:  # fmt: skip
     """Train a model, or an adapter of it, not to give some answers, while it keeps others.
 
-    The forget loss is added to the retain loss, both with weight 1, on `batch_size` examples of each side per step; AdamW, weight decay
-    0.01, a constant learning rate.
+    The forget loss is added to the retain loss, both with weight 1, on `batch_size` examples of each side in each of `steps`; AdamW,
+    weight decay 0.01, a constant learning rate.
 
-    Parameters
-    ----------
-    lm
-        The model. It is not changed, whatever happens.
-    forget
-        Prompts with the answers that are to go. Leave out what every answer has, such as the full stop.
-    retain
-        Prompts with answers that are to stay. `ga` does not look at them, and destroys them.
-    method
-        `ihl` (LoKU's inverted hinge), `ihl+fila` (begun from a Fisher-weighted cut, adapters only), `ga` (gradient ascent), `gd`
-        (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy). The oracle,
-        training without the examples, is no method of this function.
-    on
-        `adapter` changes low-rank factors, `full` every parameter.
-    adapter
-        The factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as they
-        are and the result has 2 r ranks more. None: new factors of rank `rank` on the layers that `endings` names.
-    rank
-        r of new factors.
-    endings
-        Endings of the names of the layers that are changed; () for every linear layer but the output head.
-    steps
-        Steps of the optimiser.
-    lr
-        Learning rate; None for that of `LEARNING_RATES`.
-    batch_size
-        Most examples per side and step.
-    seed
-        Of the order of the examples, of new factors, and of the retain examples that FILA looks at.
-    stop
-        Asked before every step; True breaks off.
-    progress
-        Told the step, the number of steps, and the loss.
+    `lm` is not changed, whatever happens: new factors of the original base, or new weights, come back. `forget` are prompts with the
+    answers that are to go; a last token that all answers of both sides have, such as the full stop, is left out. `retain` are those
+    that are to stay; `ga` does not look at them, and destroys them.
 
-    Returns
-    -------
-    New factors of the original base, or new weights.
+    `method`: `ihl` (LoKU's inverted hinge), `ihl+fila` (begun from a Fisher-weighted cut, adapters only), `ga` (gradient ascent), `gd`
+    (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy). The oracle, training
+    without the examples, is no method of this function. `on` an adapter changes low-rank factors, `full` every parameter.
+
+    `adapter` are the factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as
+    they are, and the result has 2 r ranks more. Without them, new factors of rank `rank` are put on the layers whose names end as
+    `endings` says; () for every linear layer but the output head. `lr` None is that of `LEARNING_RATES`. `seed` decides the order of the
+    examples, new factors, and the retain examples that FILA looks at. `stop` is asked before every step; `progress` is told the
+    step, the number of steps, and the loss.
 
     Raises
     ------
@@ -140,7 +116,9 @@ def unlearn(
         The loss is not a number, or `stop` said so. Nothing has changed.
     """
     began = time.perf_counter()
+    refuse_adapters(lm.model)
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
+    forget = without_shared_end(forget, retain)
     generator = torch.Generator().manual_seed(seed)
     device = next(lm.model.parameters()).device
     importance = 0.0
