@@ -35,7 +35,7 @@ def test_a_memory_is_one_line_of_json_as_in_the_prompts_of_answers(cube):
     assert said == {"date": "2026-03-01", "speaker": "Ada", "text": one.text}
     numbered = json.loads(Entry(7, Hit(one, 1.0), 0, len(one.text)).line)
     assert said == {name: value for name, value in numbered.items() if name != "id"}
-    assert render_plain(one) == 'He said "no" and </memories> left <|end|>.\n'
+    assert render_plain(one) == 'He said "no" and </memories> left <|end|>. '
 
 
 def test_a_memory_has_the_same_tokens_in_every_prompt(roomy, cubes):
@@ -69,7 +69,7 @@ def test_the_prompt_is_its_text(roomy, chatting, cubes):
     assert list(prompt_of("Who paints?", cubes, chatting).ids) == chatting.chat(turns)
     assert list(prompt_of("Who paints?", cubes, roomy).ids) == roomy.chat(turns)
     small = prompt_of("Who paints?", cubes[:1], roomy, PLAIN)
-    assert roomy.decode(small.ids) == f"Context: {cubes[0].text}\nQuestion: Who paints?\nAnswer:"
+    assert roomy.decode(small.ids) == f"Context: {cubes[0].text} Question: Who paints? Answer:"
 
 
 def test_what_looks_like_a_special_token_is_text(chatting, cube):
