@@ -1,6 +1,6 @@
 """Time to the first token with a stored KV cache, against a full prefill and against ordinary prefix caching.
 
-    python benchmarks/forms/ttft.py --json benchmarks/forms/results/ttft.json
+    python benchmarks/forms/ttft.py --json benchmarks/forms/results/ttft.json      (results/ttft-narrow.json: --width 512)
     python benchmarks/forms/ttft.py --quick
 
 The grid is that of a published table: contexts of 583, 2,773 and 6,064 tokens, questions of 167, 303 and 953. Its best cell of three
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small model and a corner of the grid")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--depth", type=int, default=2)
-    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
