@@ -53,7 +53,7 @@ ARMS = {
 }
 
 
-def one_seed(seed: int, quick: bool, bases: Path | None, told: Console) -> dict:
+def one_seed(seed: int, quick: bool, bases: Path | None, told: Console, arms: dict[str, Recipe] = ARMS) -> dict:
     world = World(seed, people=6 if quick else 60)
     count = 3 if quick else 50
     schedule = Schedule(steps=4 if quick else 900, batch=64, rate=3e-3, decay=0.1, prompt=0.05, seed=seed)
@@ -81,10 +81,12 @@ def one_seed(seed: int, quick: bool, bases: Path | None, told: Console) -> dict:
     seconds = time.process_time() - began
     after = asked(lm, {"first": first.adapter}, probes[0])
     rows.append(row("first batch", seed, after, before, seconds, bytes=first.adapter.nbytes))
+    guarded = asked(lm, {"first": first.adapter}, world_probes(world, [], local=known))
+    rows[-1]["guarded"] = share(guarded, Facet.LOCALITY)
     rows.append(row("before", seed, before, before, base_seconds))
     told.print(f"seed {seed}: base {base_seconds:.0f} s, first batch {seconds:.0f} s, {rows[0]['facets']}")
 
-    for name, recipe in ARMS.items():
+    for name, recipe in arms.items():
         began = time.process_time()
         second = train(
             lm, world.lessons(batches[1]), short(recipe, seed, quick), earlier=[first.adapter], guard=[*guard, *around[1]],
@@ -199,6 +201,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--merge", type=Path, nargs="+", help="results of runs of single seeds")
+    parser.add_argument("--first", action="store_true", help="the first batch only")
     parser.add_argument("--bases", type=Path, help="a folder to keep the base models in")
     parser.add_argument("--quick", action="store_true", help="a few steps of one seed: the figures mean nothing")
     options = parser.parse_args()
@@ -209,7 +212,7 @@ def main() -> None:
         seeds = sorted((one for part in parts for one in part["seeds"]), key=lambda one: one["seed"])
     else:
         seeds = [
-            one_seed(seed, options.quick, options.bases, told)
+            one_seed(seed, options.quick, options.bases, told, {} if options.first else ARMS)
             for seed in (options.seeds[:1] if options.quick else options.seeds)
         ]
     summary = summed(seeds)
