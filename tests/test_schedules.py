@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -402,3 +403,29 @@ def test_what_expires_or_is_disputed_is_seen(memory, lm, clock, slow):
     assert not works[ends[0]].clear
     assert works[says[0]].clear
     assert {works[one].disputed for one in says} == {bool(memory.conflicts())}
+
+
+def test_one_read_counts_as_reads_usually_do(memory, lm, slow, clock):
+    for number in range(8):
+        read(memory, memory.add(f"The lamp of room {number} is green."), 6)
+        clock.turn(seconds=1)
+    clock.turn(days=2)
+    new = memory.add("The lamp of room 9 is red.")
+    read(memory, new)
+    works = {one.work.ids: one.work for one in memory.schedule.explain(model=lm, terms=TERMS).plan.choices}
+    assert works[tuple(new)].reads == pytest.approx(1 + 6 / 3, rel=1e-3)
+
+
+def test_rounds_of_care_move_what_is_read_where_the_settings_say_so(tmp_path, lm, dear):
+    settings = Settings(embedder="hashing", care_every=0.02, schedule="on")
+    with Memory(tmp_path / "r.rem", settings) as memory:
+        memory._rooms.local = lambda _=None: lm
+        dear(memory)
+        ids = memory.add(LINES[:3])
+        read(memory, ids, 20)
+        deadline = time.monotonic() + 60
+        while not memory.forms.list() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [one.provenance.derived_from for one in memory.forms.list()] == [tuple(ids)]
+    with Memory(tmp_path / "r.rem", settings) as memory:  # closing let the round end
+        assert [one.state for one in memory.schedule.jobs()] == [JobState.DONE]

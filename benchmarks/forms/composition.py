@@ -42,6 +42,8 @@ SIZES = (2, 4, 8)
 MOST = 8
 FIRST = (1, 4)
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
+"""Of `blend`: for framed blocks; for bare ones the round ones only."""
+BARE_SHARES = (0.15, 0.5, 0.8, 1.0)
 AGREEMENT = 0.99
 ANSWER = 3
 """Predictions that are compared: the first word of the answer and two more."""
@@ -92,7 +94,7 @@ def ways() -> list[tuple[str, dict, bool]]:
     found += [("raw, framed", {"mode": "raw"}, True), ("rerotate, framed", {"mode": "rerotate"}, True)]
     found += [(f"repair {first}, framed", {"mode": "repair", "first": first}, True) for first in FIRST]
     found += [(f"blend {share:.2f}, framed", {"mode": "blend", "share": share}, True) for share in SHARES]
-    found += [(f"blend {share:.2f}, bare", {"mode": "blend", "share": share}, False) for share in SHARES]
+    found += [(f"blend {share:.2f}, bare", {"mode": "blend", "share": share}, False) for share in BARE_SHARES]
     return found
 
 
@@ -164,16 +166,32 @@ def over_seeds(runs: list[dict]) -> list[dict]:
     return rows
 
 
-def share_needed(rows: list[dict], size: int, kind: str) -> float | None:
-    """The least share of blend from which on all greater ones agree in 99 % of next tokens, by the mean over seeds."""
-    blended = [
-        row for row in rows if row["blocks"] == size and row["way"].startswith("blend") and row["way"].endswith(kind)
-    ]
+def share_needed(rows: list[dict], size: int) -> float | None:
+    """The least share of blend from which on all greater ones agree in 99 % of next tokens, by the mean over seeds; framed blocks."""
     found = None
-    for share, row in sorted(zip(SHARES, blended, strict=True), reverse=True, key=lambda pair: pair[0]):
+    for share in sorted(SHARES, reverse=True):
+        row = next(row for row in rows if row["blocks"] == size and row["way"] == f"blend {share:.2f}, framed")
         if row["agreement"][0] < AGREEMENT:
             break
         found = share
+    return found
+
+
+def run_of(seed: int, steps: int, count: int, kept: Path | None) -> list[dict]:
+    """All sizes of one seed; from the folder `kept` where they are there."""
+    file = kept / f"run-{seed}-{steps}-{count}.json" if kept else None
+    if file and file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    world, lm, seconds = reader(seed, steps, kept)
+    found = []
+    for size in SIZES:
+        results, right = measured(world, lm, size, count, seed)
+        found.append(
+            {"seed": seed, "blocks": size, "reads_right": right, "train_cpu_seconds": seconds, "ways": results}
+        )
+        print(f"seed {seed}, {size} blocks: the full prefill reads {right:.0%} right", file=sys.stderr, flush=True)
+    if file:
+        file.write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found
 
 
@@ -183,28 +201,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, hardly trained, few prompts")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--prompts", type=int, default=60)
-    parser.add_argument("--models", type=Path, help="a folder that keeps the trained models")
+    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--only", type=int, help="this seed alone, to be kept in the folder of `--models`")
+    parser.add_argument("--models", type=Path, help="a folder that keeps trained models and finished seeds")
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds, steps, count = (1, 5, 2) if options.quick else (options.seeds, options.steps, options.prompts)
-    runs = []
-    for seed in range(seeds):
-        world, lm, seconds = reader(seed, steps, options.models)
-        for size in SIZES:
-            found, right = measured(world, lm, size, count, seed)
-            runs.append(
-                {"seed": seed, "blocks": size, "reads_right": right, "train_cpu_seconds": seconds, "ways": found}
-            )
-            print(f"seed {seed}, {size} blocks: the full prefill reads {right:.0%} right", file=sys.stderr)
+    chosen = [options.only] if options.only is not None else list(range(seeds))
+    runs = [run for seed in chosen for run in run_of(seed, steps, count, options.models)]
     rows = over_seeds(runs)
-    needed = {kind: {size: share_needed(rows, size, kind) for size in SIZES} for kind in ("bare", "framed")}
+    needed = {size: share_needed(rows, size) for size in SIZES}
     show(rows, needed)
     if options.json:
         body = {
             "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, 1 thread, torch {torch.__version__}",
-            "seeds": list(range(seeds)), "command": " ".join(sys.argv), "prompts": count, "answer_tokens": ANSWER,
-            "parameters": sum(one.numel() for one in lm.model.parameters()), "share_for_99_percent": needed, "rows": rows,
+            "seeds": chosen, "command": " ".join(sys.argv), "prompts": count, "answer_tokens": ANSWER,
+            "share_for_99_percent": needed, "rows": rows,
             "runs": runs,
         }  # fmt: skip
         options.json.parent.mkdir(parents=True, exist_ok=True)

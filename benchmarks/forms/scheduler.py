@@ -227,7 +227,7 @@ def _round(
     base = sum(one.corrections for one in seen) / (1 + now * len(seen))
     groups = [group for group, one in enumerate(seen) if one.reads]
     known = [one.reads / (now - one.first + 1) for one in seen if one.reads and now - one.first >= 1]
-    usual = float(np.median(known)) if known else 0.0
+    usual = float(np.median(known)) if len(known) >= 8 else 0.0
     works = [_work(kept, seen[group], group, now, machine, learned, (base, usual)) for group in groups]
     for group, choice in zip(groups, choose(works, machine, learned, kept.quota, tolerance=1e-3).choices, strict=True):
         if choice.drop:

@@ -175,12 +175,12 @@ def informative(lm: CausalLM, drawn: Sequence[streams.Session]) -> dict[str, flo
     return {"item": statistics.fmean(items), "others": statistics.fmean(others), "above": statistics.median(above)}
 
 
-def one_seed(seed: int, plan: Plan, folder: Path | None = None) -> dict[str, Any]:
+def one_seed(seed: int, plan: Plan, folder: Path | None = None, *, unfinished: bool = False) -> dict[str, Any]:
     """All of one seed. With a folder, it is written there as it comes, and taken from there if it is whole and of this plan."""
     path = folder / f"seed-{seed}.json" if folder else None
     if path and path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("whole") and found["plan"] == json.loads(json.dumps(asdict(plan))):
+        if (unfinished or found.get("whole")) and found["plan"] == json.loads(json.dumps(asdict(plan))):
             return found
     torch.set_num_threads(1)
     lm, training = taught(seed, plan.steps)
@@ -204,7 +204,7 @@ def one_seed(seed: int, plan: Plan, folder: Path | None = None) -> dict[str, Any
 
 def grocery_rows(found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One row per kind, budget and rule, over all seeds. Differences are to StreamingLLM on the same sessions."""
-    for key in ((one["kind"], one["budget"], one["method"]) for one in found[0]["grocery"]):
+    for key in common([[(one["kind"], one["budget"], one["method"]) for one in seed["grocery"]] for seed in found]):
         cells, others = (
             [
                 next(one for one in seed["grocery"] if (one["kind"], one["budget"], one["method"]) == wanted)
@@ -235,7 +235,7 @@ def game_rows(found: Sequence[dict[str, Any]], plan: Plan) -> Iterator[dict[str,
         yield {"method": name, "budget": 0} | ended(
             [one.won for one in ends], [one.tied for one in ends], [one.lost for one in ends]
         )
-    for key in ((one["budget"], one["method"]) for one in found[0]["games"]):
+    for key in common([[(one["budget"], one["method"]) for one in seed["games"]] for seed in found]):
         cells = [next(one for one in seed["games"] if (one["budget"], one["method"]) == key) for seed in found]
         shares = [cell["dominant_share"] for cell in cells if cell["dominant_share"] is not None]
         yield {
@@ -243,6 +243,11 @@ def game_rows(found: Sequence[dict[str, Any]], plan: Plan) -> Iterator[dict[str,
             "dominant_share": statistics.fmean(shares) if shares else None,
             "over_seeds": spread([sum(cell["won"]) / (plan.matches * plan.rounds) for cell in cells]),
         } | ended(*([one for cell in cells for one in cell[what]] for what in ("won", "tied", "lost")))  # fmt: skip
+
+
+def common(keys: Sequence[Sequence[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    """What every model did, in the order of the first: all of it, but for a run that was stopped."""
+    return [key for key in keys[0] if all(key in others for others in keys)]
 
 
 def ended(won: Sequence[int], tied: Sequence[int], lost: Sequence[int]) -> dict[str, Any]:
@@ -314,6 +319,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cells", type=Path, help="a folder for what each model did; a run that was stopped goes on from there"
     )
+    parser.add_argument(
+        "--unfinished", action="store_true", help="with --cells: the figures of what is there, and nothing more"
+    )
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     parser.add_argument("--seeds", type=int, help=f"models; {Plan.seeds} by default")
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -326,7 +334,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         jobs = range(plan.seeds), [plan] * plan.seeds, [options.cells] * plan.seeds
         work: Iterator[dict[str, Any]] = map(one_seed, *jobs)
-        if not options.quick:
+        if options.unfinished:
+            work = (one_seed(seed, plan, options.cells, unfinished=True) for seed in range(plan.seeds))
+        elif not options.quick:
             pool = stack.enter_context(ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")))
             work = pool.map(one_seed, *jobs)
         for one in work:

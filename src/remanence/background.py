@@ -90,6 +90,11 @@ class Rounds:
         """Whether there is nothing to begin: the rounds go on, or are not wanted."""
         return self._thread is not None or not self._pause
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the round in hand should come to an end."""
+        return self._stopping.is_set()
+
     def begin(self) -> None:
         """Start, at once and then after each pause."""
         if not self.going and not self._stopping.is_set():

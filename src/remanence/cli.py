@@ -10,7 +10,18 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from remanence import show
-from remanence.commands import access, audit, consolidation, forgetting, forms, lifecycle, lm, options, scheduling, trust
+from remanence.commands import (
+    access,
+    audit,
+    consolidation,
+    forgetting,
+    forms,
+    lifecycle,
+    lm,
+    options,
+    scheduling,
+    trust,
+)
 from remanence.commands.command import Command
 from remanence.errors import InputError, NotFoundError, RemanenceError
 from remanence.settings import Settings

@@ -141,7 +141,9 @@ def _trained(
             progress(step, steps)
 
     with rooms.shelf.using((), lm):  # nobody answers with another adapter meanwhile
-        return derive(parents, lm, path, recipe=recipe, progress=told, stop=stop, **options)
+        made = derive(parents, lm, path, recipe=recipe, progress=told, stop=stop, **options)
+    prompts = {name: list(options[name]) for name in ("guard", "watch") if options.get(name)}
+    return replace(made, details={**made.details, "prompts": prompts})  # to train it again in the same way
 
 
 def _draft(rooms: Rooms, parents: Sequence[MemCube], artefact: Artefact) -> Draft:

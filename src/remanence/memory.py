@@ -631,6 +631,10 @@ def _care(rooms: Rooms) -> None:
 
     care(rooms)
     _sign(rooms)
+    if rooms.settings.schedule == "on":
+        from remanence.schedules import due
+
+        due(rooms, lambda: rooms.care.stopping)
 
 
 def _sign(rooms: Rooms) -> None:

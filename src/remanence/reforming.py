@@ -17,6 +17,8 @@ from remanence.errors import InputError, ModelError, RemanenceError, UnknownCube
 from remanence.forget.forms import Figure, FormReport, Reform
 from remanence.forget.probe import Verdict
 from remanence.forming import keep, make
+from remanence.language.entities import mentions
+from remanence.language.tokens import folded
 from remanence.store.erasure import Survey
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def _left(rooms: Rooms, held: _Held, ids: set[str]) -> list[MemCube]:
 
 
 def _rebuilt(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]) -> FormReport:
-    options = _options(held.cube)
+    options = _without(_options(held.cube), gone)
     made = make(rooms, lm, left, Form.PARAMETRIC, **options)
     how = "trained anew from the memories that stay, by the same recipe"
     assert made.payload is not None
@@ -159,7 +161,7 @@ def _unlearned(rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube],
     assert held.adapter is not None
     forget, retain = (examples(lm, _pairs(cubes)) for cubes in (gone, left))
     changed, _ = unlearn_adapter(lm, held.adapter, forget, retain, method="ihl")
-    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, left))
+    found = _probed(lm, held, changed, gone, left, _control(rooms, lm, held, gone, left))
     if found is None or not found.passed:
         why = "no probe could be made" if found is None else found.verdict
         return FormReport(
@@ -192,9 +194,20 @@ def _options(cube: MemCube) -> dict[str, Any]:
     from remanence.parametric.training import Schedule
 
     said = cube.payload.details
-    recipe = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
+    recipe: dict[str, Any] = {**said["recipe"], "targets": tuple(said["recipe"]["targets"])}
     recipe["schedule"] = Schedule(**said["recipe"]["schedule"])
-    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"])}
+    return {"recipe": Recipe(**recipe), "limits": Limits(**said["gate"]["limits"]), **said.get("prompts", {})}
+
+
+def _without(options: dict[str, Any], gone: Sequence[MemCube]) -> dict[str, Any]:
+    """Without the prompts that name what was forgotten: they would stay with the new adapter."""
+    named = {one.name for cube in gone for one in mentions(cube.text)}
+    clean = {
+        name: [prompt for prompt in options[name] if not any(one in folded(prompt) for one in named)]
+        for name in ("guard", "watch")
+        if name in options
+    }
+    return options | clean
 
 
 # ── probing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +225,7 @@ def _probed(
     """The battery on the adapter that is kept, beside models that never saw the memory: the base, and a control where there is one."""
     from remanence.parametric.probing import battery
 
-    secrets = _secrets(gone)
+    secrets = _secrets(gone, left)
     if not secrets:
         return None
     known = _pairs(left)[:64]
@@ -223,19 +236,25 @@ def _probed(
     return battery(_measured(lm, kept, secrets, known), secrets, controls=controls, original=before)
 
 
-def _secrets(gone: Sequence[MemCube]) -> list[Secret]:
+def _secrets(gone: Sequence[MemCube], left: Sequence[MemCube]) -> list[Secret]:
+    """The facts that went, beside values of the same kind from facts that stay."""
     from remanence.parametric.unlearning.adapters import secrets_of
-    from remanence.parametric.views import views_of
+    from remanence.parametric.views import facts_of, probes_of
 
-    return secrets_of(views_of(gone).probes) if gone else []
+    lost = tuple(dict.fromkeys(fact for cube in gone for fact in facts_of(cube)))
+    known = tuple(dict.fromkeys((*lost, *(fact for cube in left for fact in facts_of(cube)))))
+    ours = {f"facts/{number}" for number in range(len(lost))}
+    return [secret for secret in secrets_of(probes_of(known)) if secret.id in ours] if lost else []
 
 
-def _control(rooms: Rooms, lm: CausalLM, held: _Held, left: Sequence[MemCube]) -> Adapter | None:
+def _control(
+    rooms: Rooms, lm: CausalLM, held: _Held, gone: Sequence[MemCube], left: Sequence[MemCube]
+) -> Adapter | None:
     """An adapter of the memories that stay, trained with another seed; None where it misses its gate."""
     from remanence.parametric.adapterfile import open_
     from remanence.parametric.derive import derive
 
-    options = _options(held.cube)
+    options = _without(_options(held.cube), gone)
     schedule = replace(options["recipe"].schedule, seed=options["recipe"].schedule.seed + _OTHER_SEED)
     with rooms.store.payloads.partial() as path:
         try:

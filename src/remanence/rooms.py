@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from remanence.arguments import optional_space
 from remanence.background import Background, Rounds
@@ -74,7 +74,7 @@ class Rooms:
         """Reads what was written, if the settings say so."""
         self.care = Rounds(lambda: upkeep.due(self), settings.care_every)
         """Does what falls due."""
-        if store.lifecycle.is_due_ever():
+        if store.lifecycle.is_due_ever() or settings.schedule == "on":
             self.care.begin()
 
     @property
@@ -132,7 +132,9 @@ class Rooms:
     def own_model(self) -> LocalModel | None:
         """The language model that answers, if it is one on this machine."""
         client = sys.modules.get("remanence.models.local.client") if self.model else None
-        return self._speaks if client is not None and isinstance(self._speaks, client.LocalModel) else None
+        if client is None or not isinstance(self._speaks, client.LocalModel):
+            return None
+        return cast("LocalModel", self._speaks)
 
     def local(self, model: CausalLM | str | Path | None = None) -> CausalLM:
         """A language model on this machine, kept open: as it is given, from its folder or name, or the one of the settings.

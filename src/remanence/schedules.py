@@ -289,6 +289,7 @@ def _done(rooms: Rooms, lm: CausalLM, job: Job, stop: Stop) -> Job | None:
             body, artefact = _derived(rooms, lm, job, stop)
         jobs.finish(job.n, clock(), artefact=artefact, body=body)
     except StoreClosedError:
+        jobs.let_go(job.n)
         raise
     except (
         RemanenceError,

@@ -35,6 +35,7 @@ UNDONE = 5
 """Failures that an undone job counts as: what somebody took back rests for thirty-two times as long."""
 _DAY = 86_400.0
 _TRIED = 1.0  # days after which an artefact that was never used is known not to be
+_KNOWN = 8  # memories, of which one can say what is usual
 _JOBS = 10_000
 _DERIVED = {Kind.CACHE, Kind.ADAPTER}
 
@@ -207,26 +208,26 @@ class _Survey:
         for one in made:
             use = self._store.payloads.uses(one.id)
             if use.last is not None:
-                rates.append(self._expected(use.count, one.recorded_at.isoformat(), use.last))
+                rates.append(self._expected(use.count, one.recorded_at.isoformat(), use.last, 0.0))
             elif self._days(one.recorded_at) >= _TRIED:
                 rates.append(0.0)
         if rates:
             return max(rates)
         found = [self._reads.get(cube.id) for cube in group]
-        return min((0.0 if one is None else self._expected(*one) for one in found), default=0.0)
+        return min((0.0 if one is None else self._expected(*one, self._usual) for one in found), default=0.0)
 
-    def _expected(self, times: int, first: str, last: str) -> float:
+    def _expected(self, times: int, first: str, last: str, base: float) -> float:
         days, idle = (self._days(datetime.fromisoformat(one)) for one in (first, last))
-        return reads_per_day(times, days, idle, self._terms, self._usual)
+        return reads_per_day(times, days, idle, self._terms, base)
 
     def _usually(self) -> float:
-        """Reads per day of a memory of this space, as a rule: the median of those that were first read a day ago or earlier."""
+        """Reads per day of a memory of this space, as a rule: the median of those that were first read a day ago or earlier; 0 where they are few."""
         known = [
             one.times / (days + 1)
             for one in self._reads.values()
             if (days := self._days(datetime.fromisoformat(one.first))) >= 1
         ]
-        return median(known) if known else 0.0
+        return median(known) if len(known) >= _KNOWN else 0.0
 
     def _corrected(self, cube: MemCube) -> tuple[int, float]:
         """How often a memory was corrected, and its age in days."""

@@ -151,6 +151,27 @@ def test_a_memory_is_cut_out_of_a_run_where_that_is_all_there_is(roomy, cubes, t
     assert answers_alike(roomy, assemble(prompt, run, roomy, mode="blend", share=1.0), prompt)
 
 
+def test_of_several_blocks_of_a_memory_the_best_is_moved(roomy, cubes):
+    prompt = prompt_of(QUESTION, [cubes[0], cubes[1]], roomy)
+    head, (first, second) = prompt.head.ids, prompt.memories
+    begun = capture(head, roomy, precision="fp32")
+    framed, lossy, bare = (
+        capture(second.ids, roomy, prefix=before, precision=precision, segments=[second.segment])
+        for before, precision in ((begun, "fp32"), (begun, "int8"), ((), "fp32"))
+    )  # fmt: skip
+    start = [begun, capture(first.ids, roomy, prefix=begun, precision="fp32", segments=[first.segment])]
+    wanted = assemble(prompt, [*start, framed], roomy, mode="rerotate").cache
+    for others in ([framed, bare, lossy], [lossy, bare, framed], [bare, framed, lossy]):
+        found = assemble(prompt, [*start, *others], roomy, mode="rerotate")
+        assert found.used[-1].how == "approximate"
+        assert torch.equal(found.cache.layers[1].values, wanted.layers[1].values)
+    there = capture(second.ids, roomy, prefix=[*head, *first.ids], precision="fp32", segments=[second.segment])
+    behind_what_is_computed = assemble(prompt, [begun, bare, framed, there], roomy, mode="rerotate")
+    # Both memories begin alike, so that the first tokens of the first one are taken from the block of the second.
+    assert [part.how for part in behind_what_is_computed.used] == ["exact", "exact", "fresh", "exact"]
+    assert answers_alike(roomy, behind_what_is_computed, prompt)
+
+
 def test_without_blocks_there_is_nothing_to_take(roomy, cubes):
     found = assemble(prompt_of(QUESTION, cubes, roomy), [], roomy)
     assert (found.covered, found.taken, found.exact, {part.how for part in found.used}) == (0, 0, True, {"fresh"})

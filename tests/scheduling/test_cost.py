@@ -112,6 +112,7 @@ def test_reads_fade(terms):
     assert reads_per_day(22, 10, 0, terms) == 2
     assert reads_per_day(22, 10, 7, terms) == 1
     assert reads_per_day(1, 0, 0, terms) == 1
+    assert reads_per_day(1, 1, 7, terms, base=3.0) == 1
     assert reads_per_day(1, -1, -1, terms) == 1  # a clock that went back
 
 

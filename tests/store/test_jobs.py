@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remanence.errors import InputError, NotFoundError
+from remanence.errors import InputError, NotFoundError, StoreClosedError
 from remanence.store.jobs import Jobs, JobState
 from remanence.store.sqlite import SQLiteStore
 
@@ -146,6 +146,23 @@ def test_a_process_with_the_same_number_is_not_the_same(jobs, store, by):
     with store.connections.write() as connection:
         connection.execute("UPDATE jobs SET body = ?", (json.dumps({"by": by}),))
     assert jobs.next(LATER).n == job.n
+
+
+def test_a_job_of_a_memory_that_was_closed_meanwhile_is_taken_up_in_the_same_process(plain, draft, tmp_path):
+    with (
+        closing(SQLiteStore(tmp_path / "c.rem", plain)) as store,
+        closing(SQLiteStore(tmp_path / "c.rem", plain)) as other,
+    ):
+        store.append([draft("one")])
+        job = store.jobs.add("a", "derive activation", [ONE], NOW)
+        store.jobs.next(NOW)
+        assert other.jobs.next(NOW) is None  # another thread of ours is at it
+        store.close()
+        with pytest.raises(StoreClosedError):
+            store.jobs.finish(job.n, NOW)
+        assert other.jobs.next(LATER).n == job.n
+        other.jobs.let_go(job.n)
+        assert other.jobs.next(LATER).n == job.n
 
 
 @pytest.mark.parametrize("gone", [ONE, TWO])

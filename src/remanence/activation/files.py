@@ -175,9 +175,10 @@ def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
     header, digest = _metadata(path)
+    # Copies, for the file may be overwritten while they are in use: that is how an erasure ends it.
     try:
         with safe_open(path, framework="pt") as file:
-            return header, digest, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            return header, digest, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise PayloadDamagedError(f"{path} cannot be read: {error}.", _again) from error
 

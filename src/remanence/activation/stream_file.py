@@ -112,7 +112,7 @@ def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no mapping
             return file.metadata() or {}, tensors
     except (SafetensorError, OSError, ValueError) as error:
         raise PayloadDamagedError(f"{path} cannot be read: {error}.", _again) from error

@@ -53,7 +53,8 @@ class FormReport:
 def report_of(data: Mapping[str, Any]) -> FormReport:
     """The inverse of `asdict`; KeyError or TypeError where it is malformed."""
     figures = tuple(Figure(**one | {"verdict": Verdict(one["verdict"])}) for one in data["figures"])
-    return FormReport(**{**data, "rebuilt": tuple(data["rebuilt"]), "figures": figures})
+    said: dict[str, Any] = {**data, "rebuilt": tuple(data["rebuilt"]), "figures": figures}
+    return FormReport(**said)
 
 
 Reform = Callable[[Survey], Sequence[FormReport]]

@@ -146,7 +146,7 @@ def read(path: Path) -> Adapter:
     try:
         with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType] — no stubs
             metadata = cast(dict[str, str], file.metadata() or {})
-            tensors = {str(name): cast(Tensor, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            tensors = {str(name): cast(Tensor, file.get_tensor(name)).clone() for name in file.keys()}  # noqa: SIM118
         config = {name: json.loads(metadata["config"])[name] for name in _PLAIN}
         adapter = Adapter(
             config, tensors, Fingerprint.from_json(json.loads(metadata["fingerprint"])), json.loads(metadata["details"])

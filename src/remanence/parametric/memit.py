@@ -24,14 +24,9 @@ from remanence.parametric.sites import hooked, layer, projection
 
 
 def memit(
-    lm: CausalLM,
-    requests: Sequence[Request],
-    layers: Sequence[int],
-    place: Place,
-    samples: Sequence[str],
-    recipe: EditRecipe | None = None,
-    strength: float = 1.0,
-) -> Edit:
+    lm: CausalLM, requests: Sequence[Request], layers: Sequence[int], place: Place, samples: Sequence[str],
+    recipe: EditRecipe | None = None, strength: float = 1.0,
+) -> Edit:  # fmt: skip
     """Write facts at once. The model is as before afterwards.
 
     Parameters

@@ -51,7 +51,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType] — no stubs
             said = cast("dict[str, str]", file.metadata() or {})
-            tensors = {str(name): cast("Tensor", file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            tensors = {str(name): cast("Tensor", file.get_tensor(name)).clone() for name in file.keys()}  # noqa: SIM118
         known, digest = said["format"], said.pop("digest")
         about = {name: json.loads(text) for name, text in said.items() if name != "format"}
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -22,6 +22,8 @@ from remanence.store.connections import Connections
 
 _COLUMNS = "n, space, what, ids, state, at, body"
 _OWN = uuid.uuid4().hex  # tells this process from a later one with the same number
+_AT_WORK: set[tuple[object, int]] = set()
+"""Jobs that threads of this process are at, by place and number: a memory may be closed while one of its jobs runs."""
 
 
 class JobState(StrEnum):
@@ -68,6 +70,7 @@ class Jobs:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._place: object = id(self) if connections.in_memory else Path(connections.location).resolve()
 
     def add(
         self, space: str, what: str, ids: Sequence[str], now: datetime, *, artefact: str | None = None,
@@ -100,8 +103,9 @@ class Jobs:
                 (space, space),
             ).fetchall():
                 job = _job(row)
-                if job.state is JobState.WAITING or not _is_at_work(job.body.get("by")):
+                if job.state is JobState.WAITING or not self._is_at_work(job):
                     _move(connection, job, JobState.RUNNING, now, {"by": _me()})
+                    _AT_WORK.add((self._place, job.n))
                     return _get(connection, job.n)
         return None
 
@@ -109,24 +113,40 @@ class Jobs:
         self, n: int, now: datetime, *, artefact: str | None = None, body: Mapping[str, Any] | None = None
     ) -> None:
         """A running job is done; `artefact` is what it made. Nothing happens if it was forgotten meanwhile, or is not running."""
-        with self._connections.write() as connection:
-            job = _find(connection, n)
-            if job is not None and job.state is JobState.RUNNING:
-                _move(connection, job, JobState.DONE, now, body or {}, artefact)
+        self._end(n, JobState.DONE, now, body or {}, artefact)
 
     def fail(self, n: int, now: datetime, error: str, *, gone: bool = False) -> None:
         """A running job failed, and why; `gone`: because its memories changed. Nothing happens if it is not running any more."""
-        with self._connections.write() as connection:
-            job = _find(connection, n)
-            if job is not None and job.state is JobState.RUNNING:
-                _move(connection, job, JobState.FAILED, now, {"error": error, **({"gone": True} if gone else {})})
+        self._end(n, JobState.FAILED, now, {"error": error, **({"gone": True} if gone else {})})
 
     def put_back(self, n: int, now: datetime) -> None:
         """A running job waits again: it was stopped. Nothing happens if it was forgotten meanwhile, or is not running."""
-        with self._connections.write() as connection:
-            job = _find(connection, n)
-            if job is not None and job.state is JobState.RUNNING:
-                _move(connection, job, JobState.WAITING, now, {})
+        self._end(n, JobState.WAITING, now, {})
+
+    def let_go(self, n: int) -> None:
+        """Nobody here is at this job any more, and the store is closed: whoever opens it takes the job up."""
+        _AT_WORK.discard((self._place, n))
+
+    def _end(
+        self, n: int, state: JobState, now: datetime, body: Mapping[str, Any], artefact: str | None = None
+    ) -> None:  # fmt: skip
+        try:
+            with self._connections.write() as connection:
+                job = _find(connection, n)
+                if job is not None and job.state is JobState.RUNNING:
+                    _move(connection, job, state, now, body, artefact)
+        finally:
+            self.let_go(n)
+
+    def _is_at_work(self, job: Job) -> bool:
+        """Whether the thread or process that took a job is still at it. A number alone would not do: systems give them again."""
+        match job.body.get("by"):
+            case [int(process), str(born), str(own)]:
+                if process == os.getpid():
+                    return own == _OWN and (self._place, job.n) in _AT_WORK
+                return _is_alive(process) and (not born or born == _born(process))
+            case _:
+                return False
 
     def undo(self, n: int, now: datetime, *, artefact: str | None = None) -> Job:
         """Mark a job that is done as undone, or take back one that waits. `artefact` is what undoing it made.
@@ -212,17 +232,6 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 def _me() -> list[Any]:
     return [os.getpid(), _born(os.getpid()), _OWN]
-
-
-def _is_at_work(by: Any) -> bool:
-    """Whether the process that took a job is still there. Its number alone would not do: systems give numbers again."""
-    match by:
-        case [int(process), str(born), str(own)]:
-            if process == os.getpid():
-                return own == _OWN
-            return _is_alive(process) and (not born or born == _born(process))
-        case _:
-            return False
 
 
 def _born(process: int) -> str:

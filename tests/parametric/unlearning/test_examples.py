@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from remanence.errors import InputError
-from remanence.parametric.unlearning.examples import IGNORED, Example, batch, drawn, examples
+from remanence.parametric.unlearning.examples import IGNORED, Example, batch, drawn, examples, without_shared_end
 
 
 class Letters:
@@ -46,3 +46,13 @@ def test_each_example_comes_once_per_round():
 
 def test_a_batch_is_no_larger_than_what_there_is():
     assert len(next(drawn([Example((1,), (2,))], 32, torch.Generator()))) == 1
+
+
+def test_an_end_that_all_answers_share_is_no_secret():
+    stop = 9
+    forget = [Example((1,), (5, stop)), Example((2,), (5, 6, stop))]
+    assert without_shared_end(forget, [Example((3,), (7, stop))]) == [Example((1,), (5,)), Example((2,), (5, 6))]
+    for retain in ([], [Example((3,), (7,))]):  # nothing says that it is shared
+        assert without_shared_end(forget, retain) == forget
+    short = [Example((1,), (stop,))]
+    assert without_shared_end(short, [Example((3,), (7, stop))]) == short

@@ -188,6 +188,15 @@ def test_what_cannot_be_done_is_refused(taught, forget, retain, more, said):
         unlearn(taught, forget, retain, **more)
 
 
+def test_a_full_stop_that_all_answers_share_is_not_unlearned(taught, taught_world):
+    stopped = [
+        examples(taught, taught_world.lessons(some)) for some in (taught_world.facts[:12], taught_world.facts[12:])
+    ]
+    done = unlearn(taught, *stopped, steps=1)
+    plain = unlearn(taught, [Example(one.prompt, one.answer[:-1]) for one in stopped[0]], stopped[1], steps=1)
+    assert done.losses == plain.losses
+
+
 def test_joined_results_are_a_change_of_the_original_base(taught, split):
     done = unlearn(taught, *split, method="ihl+fila", steps=2, rank=2)
     again = joined([done.factors])

@@ -60,6 +60,14 @@ def examples(encoder: Encodes, pairs: Sequence[tuple[str, str]]) -> list[Example
     return [Example(tuple(encoder.encode(prompt)), tuple(encoder.encode(answer))) for prompt, answer in pairs]
 
 
+def without_shared_end(forget: Sequence[Example], retain: Sequence[Example]) -> list[Example]:
+    """What is to go, without the last token if all answers of both sides end with it: a full stop is no secret, and has to stay."""
+    ends = {one.answer[-1] for one in (*forget, *retain)}
+    if not retain or len(ends) > 1 or min(len(one.answer) for one in forget) < 2:
+        return list(forget)
+    return [Example(one.prompt, one.answer[:-1]) for one in forget]
+
+
 def batch(chosen: Sequence[Example], device: torch.device | str = "cpu", pad: int = 0) -> Batch:
     """Put examples side by side. Raises `InputError` if there are none."""
     if not chosen:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from remanence.errors import InputError, TrainingError
 from remanence.parametric.unlearning import fila
-from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn
+from remanence.parametric.unlearning.examples import Batch, Example, batch, drawn, without_shared_end
 from remanence.parametric.unlearning.factors import Factor, Factors, attached, fresh, joined, linears, refuse_adapters
 from remanence.parametric.unlearning.losses import OBJECTIVES, Objective, Told, told
 
@@ -91,46 +91,22 @@ def unlearn(
 ) -> Unlearned:  # fmt: skip
     """Train a model, or an adapter of it, not to give some answers, while it keeps others.
 
-    The forget loss is added to the retain loss, both with weight 1, on `batch_size` examples of each side per step; AdamW, weight decay
-    0.01, a constant learning rate.
+    The forget loss is added to the retain loss, both with weight 1, on `batch_size` examples of each side in each of `steps`; AdamW,
+    weight decay 0.01, a constant learning rate.
 
-    Parameters
-    ----------
-    lm
-        The model. It is not changed, whatever happens.
-    forget
-        Prompts with the answers that are to go. Leave out what every answer has, such as the full stop.
-    retain
-        Prompts with answers that are to stay. `ga` does not look at them, and destroys them.
-    method
-        `ihl` (LoKU's inverted hinge), `ihl+fila` (begun from a Fisher-weighted cut, adapters only), `ga` (gradient ascent), `gd`
-        (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy). The oracle,
-        training without the examples, is no method of this function.
-    on
-        `adapter` changes low-rank factors, `full` every parameter.
-    adapter
-        The factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as they
-        are and the result has 2 r ranks more. None: new factors of rank `rank` on the layers that `endings` names.
-    rank
-        r of new factors.
-    endings
-        Endings of the names of the layers that are changed; () for every linear layer but the output head.
-    steps
-        Steps of the optimiser.
-    lr
-        Learning rate; None for that of `LEARNING_RATES`.
-    batch_size
-        Most examples per side and step.
-    seed
-        Of the order of the examples, of new factors, and of the retain examples that FILA looks at.
-    stop
-        Asked before every step; True breaks off.
-    progress
-        Told the step, the number of steps, and the loss.
+    `lm` is not changed, whatever happens: new factors of the original base, or new weights, come back. `forget` are prompts with the
+    answers that are to go; a last token that all answers of both sides have, such as the full stop, is left out. `retain` are those
+    that are to stay; `ga` does not look at them, and destroys them.
 
-    Returns
-    -------
-    New factors of the original base, or new weights.
+    `method`: `ihl` (LoKU's inverted hinge), `ihl+fila` (begun from a Fisher-weighted cut, adapters only), `ga` (gradient ascent), `gd`
+    (ascent and cross-entropy), `kl` (ascent and KL to the model before), `npo` (beta 0.1, and cross-entropy). The oracle, training
+    without the examples, is no method of this function. `on` an adapter changes low-rank factors, `full` every parameter.
+
+    `adapter` are the factors in which the memory lives, if it lives in an adapter: they are trained further. With FILA they stay as
+    they are, and the result has 2 r ranks more. Without them, new factors of rank `rank` are put on the layers whose names end as
+    `endings` says; () for every linear layer but the output head. `lr` None is that of `LEARNING_RATES`. `seed` decides the order of the
+    examples, new factors, and the retain examples that FILA looks at. `stop` is asked before every step; `progress` is told the
+    step, the number of steps, and the loss.
 
     Raises
     ------
@@ -142,6 +118,7 @@ def unlearn(
     began = time.perf_counter()
     refuse_adapters(lm.model)
     objective, rate = _checked(method, on, forget, retain, adapter, steps, batch_size, lr)
+    forget = without_shared_end(forget, retain)
     generator = torch.Generator().manual_seed(seed)
     device = next(lm.model.parameters()).device
     importance = 0.0
