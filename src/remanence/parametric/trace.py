@@ -38,7 +38,7 @@ class Trace:
     @property
     def site(self) -> Site:
         """The layer and token with the largest effect; the first of equals."""
-        every = [
+        every: list[tuple[float, int, Place]] = [
             (effect, -index, place)
             for index, row in enumerate(self.effects)
             for place, effect in zip(PLACES, row, strict=True)
