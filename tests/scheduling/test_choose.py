@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from remanence.cubes import Form
@@ -126,6 +126,26 @@ def test_a_cache_pays_above_its_break_even_and_not_below(machine, terms, work, t
         assert difference <= slack
     elif times > 1:
         assert difference >= -slack
+
+
+_PLAIN = Machine(prefill=1.0, bytes_per_token=1, adapter_bytes=1)
+_knapsacks = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 60)), min_size=3, max_size=6)
+
+
+@settings(max_examples=300)
+@given(_knapsacks, st.integers(1, 40))
+@example([(6, 1, 10), (5, 1, 8), (5, 1, 8)], 10)  # the densest does not go with the best two
+def test_a_quota_that_binds_is_used_best(items, quota):
+    """Files of a few bytes, so that the densest choice is often not the best, and every byte counts."""
+    works = [
+        Workload(
+            ids=("a",), tokens=tokens, bytes_per_token=size, adapter_bytes=1, reads=float(reads), clear=False, age=9.0
+        )
+        for tokens, size, reads in items
+    ]
+    plan = choose(works, _PLAIN, Terms(margin=0.0), quota)
+    assert plan.size <= quota
+    assert plan.seconds == pytest.approx(naive(works, _PLAIN, Terms(margin=0.0), quota), rel=1e-9)
 
 
 # ── examples ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -65,6 +65,11 @@ def test_what_is_there_is_not_built_again_and_leaving_it_costs(machine, terms, w
     assert trained.parts["read"] == pytest.approx(10 * machine.loaded(500_000))  # it has passed its gate
 
 
+def test_what_is_new_to_being_read_has_less_time_and_a_day_at_least(machine, terms, work):
+    hours, days, ever = (costs(work(seen=seen), machine, terms)[CACHE].parts["build"] for seen in (0.1, 3.0, math.inf))
+    assert (hours, days) == (pytest.approx(30 * ever), pytest.approx(10 * ever))
+
+
 def test_what_expires_soon_has_to_pay_off_sooner(machine, terms, work):
     soon, ever = (costs(work(left=left), machine, terms)[CACHE].parts["build"] for left in (3.0, math.inf))
     assert soon == pytest.approx(10 * ever)
