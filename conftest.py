@@ -9,6 +9,8 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch, which comes later: two cores are shared by two workers
+
 HERE = Path(__file__).parent
 
 

@@ -6,6 +6,7 @@ What is not cached is computed. An adapter answers by heart; whether that counts
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from remanence.answer.local import Draw
 from remanence.cubes import Cost, Form, FormUsed, MemCube
 from remanence.errors import ContextTooLongError, ModelMismatchError, PayloadDamagedError, StaleError
+from remanence.language.sentences import sentence_spans
 from remanence.policies import Clearance
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 ASKED = "Question: {} Answer:"
 """How a question stands before a model that knows the answer by heart: as in `parametric.views`."""
+_RUN = re.compile(r"\.{2,}")
 MOST_ADAPTERS = 2
 MOST_TOKENS = 96
 """Tokens of an answer."""
@@ -74,7 +77,7 @@ class LocalReader:
         forms = tuple(
             FormUsed(Form.PARAMETRIC, "routed", one.provenance.derived_from, one.id, exact=False) for one in adapters
         )
-        return Draw(written.text, forms, Cost(1, 0, len(ids), len(written.ids), time.perf_counter() - began))
+        return Draw(_first(written.text), forms, Cost(1, 0, len(ids), len(written.ids), time.perf_counter() - began))
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,6 +147,12 @@ class LocalReader:
         if fresh:
             forms.append(FormUsed(Form.TEXT, "text", tuple(dict.fromkeys(source[0] for source in fresh))))
         return tuple(forms)
+
+
+def _first(text: str) -> str:
+    """The first sentence: an adapter learns short answers, and small models go on after them."""
+    plain = _RUN.split(text, maxsplit=1)[0].strip()
+    return next((plain[start:end] for start, end in sentence_spans(plain)), "")
 
 
 def _room(lm: CausalLM, tokens: int) -> int:

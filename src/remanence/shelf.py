@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remanence.cubes import MemCube
@@ -67,17 +68,19 @@ class Shelf:
 
         live = self._adapters(lm)
         names: list[str] = []
-        with ExitStack() as rows:
-            for cube in adapters:
-                assert cube.payload is not None
-                path = self._store.payloads.path(cube)
-                if cube.payload.format == ROWS:
-                    rows.enter_context(open_(path, lm).reading())
-                    continue
-                if cube.payload.name not in live.names:
-                    live.put(cube.payload.name, path)
-                names.append(cube.payload.name)
-            rows.enter_context(live.active(names))
+        rows: list[Path] = []
+        for cube in adapters:
+            assert cube.payload is not None
+            path = self._store.payloads.path(cube)
+            if cube.payload.format == ROWS:
+                rows.append(path)
+                continue
+            if cube.payload.name not in live.names:
+                live.put(cube.payload.name, path)
+            names.append(cube.payload.name)
+        with live.active(names), ExitStack() as attached:  # the turn first: rows are read by every thread
+            for path in rows:
+                attached.enter_context(open_(path, lm).reading())
             yield
 
     def _adapters(self, lm: CausalLM) -> LiveAdapters:
