@@ -114,7 +114,8 @@ def _derived(
     if form is Form.ACTIVATION:
         from remanence.activation.derive import derive
 
-        return derive(parents, lm, path, **options)
+        with rooms.shelf.using((), lm):  # a cache is of the base, whoever answers with an adapter meanwhile
+            return derive(parents, lm, path, **options)
     if form is Form.PARAMETRIC:
         return _trained(rooms, lm, parents, path, progress, stop, options)
     raise InputError("A text is added, not derived.", "Use form='activation' or form='parametric'.")

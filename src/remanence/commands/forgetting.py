@@ -38,7 +38,9 @@ def forget(args: Args) -> Answer:
                 return Answer({"erased": []}, lambda: show.plain("Nothing was erased."), 1)
         try:
             with show.Bar("steps", resumes=False) as bar:
-                receipt = memory.forget(**what, reason=args.reason, tombstone=not args.no_tombstone, progress=bar)
+                receipt = memory.forget(
+                    **what, reason=args.reason, tombstone=not args.no_tombstone, progress=bar, adapters=args.adapters
+                )
         except KeyboardInterrupt as error:
             error.add_note("Stopped: it may be erased already, without a receipt.")
             error.add_note(
@@ -200,6 +202,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--all-of-space": {"action": "store_true", "help": "everything in the space that --space names"},
     "--dry-run": {"action": "store_true", "help": "show the plan, and erase nothing"},
     "--reason": {"metavar": "WORDS", "help": "why; it stays in the receipt"},
+    "--adapters": {
+        "choices": ["rebuild", "unlearn", "drop"],
+        "default": "rebuild",
+        "help": "what becomes of adapters that learned it (rebuild: trained again without it)",
+    },
     "--no-tombstone": {"action": "store_true", "help": "keep no keyed digests: it may be learned again"},
     "--receipt": _file("write the signed receipt there, as JSON"),
     "--page": _file("write the receipt there as a web page"),
@@ -216,7 +223,7 @@ COMMANDS: dict[str, Command] = {
     "forget": Command(
         forget, "Erase memories for good, search for what may be left, and sign a receipt.",
         "remanence forget --user ana --reason 'she asked' --receipt ana.json",
-        "ids --query --source --user --all-of-space --space --dry-run --reason --no-tombstone --yes --receipt --page",
+        "ids --query --source --user --all-of-space --space --dry-run --reason --no-tombstone --adapters --yes --receipt --page",
     ),
     "receipts": Command(
         receipts, "List, show and verify receipts of what was forgotten.", "remanence receipts verify ana.json", "what? which? --key --page",
