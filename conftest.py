@@ -26,7 +26,7 @@ def into_an_empty_folder(namespace: dict) -> None:
 
 
 def back_again(namespace: dict) -> None:
-    if "memory" in namespace:
+    if hasattr(namespace.get("memory"), "close"):
         namespace["memory"].close()
     os.chdir(namespace["back"])
     os.environ["HOME"] = namespace["home"]
