@@ -15,7 +15,10 @@ FORMS = Path(__file__).parents[2] / "benchmarks" / "forms"
 
 @pytest.mark.parametrize(
     ("name", "arms", "measure"),
-    [("facts", {"first batch", "plain LoRA", "RegLoRA 1000", "replay 16"}, "reliability"), ("styles", {"plain", "diversified"}, "BWT")],
+    [
+        ("facts", {"first batch", "plain LoRA", "RegLoRA 1000", "replay 16"}, "reliability"),
+        ("styles", {"plain", "diversified"}, "BWT"),
+    ],
 )
 def test_a_quick_run_writes_its_summary(monkeypatch, tmp_path, capsys, name, arms, measure):
     monkeypatch.syspath_prepend(FORMS)
