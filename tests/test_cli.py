@@ -284,7 +284,7 @@ def test_errors_say_what_and_what_next(said, run, ids, place, argv, code, error)
 
 EXAMPLES = {  # what a command needs so that it gets as far as opening the store; else its first words are made up
     "access": ["list"], "audit": ["verify"], "trust": ["quarantined"], "admission": ["list"], "receipts": ["list"],
-    "govern": ["x", "--priority", "1"],
+    "govern": ["x", "--priority", "1"], "schedule": ["jobs"],
 }  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def test_ask_as_json_is_one_document(ids):
     answer = json.loads(done.stdout)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
     assert set(answer) == {
-        "text", "citations", "confidence", "abstained", "used", "cost", "removed", "method", "notes", "standing",
+        "text", "citations", "confidence", "abstained", "used", "cost", "removed", "method", "notes", "standing", "forms",
     }  # fmt: skip
     assert answer["citations"] == [
         {"cube_id": ids[0], "version": 1, "sentence": 0, "start": 0, "end": 48, "quote": MUSEUM[:48], "support": 1.0}

@@ -90,7 +90,7 @@ def held(path: Path) -> list[str]:
     """Open a copy of a file of any format and use it. Returns what is wrong."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copied = Path(shutil.copy(path, folder / "m.rem"))
+        copied = with_payloads(path, folder / "m.rem")
         with Memory(copied, SETTINGS) as memory:
             wrong = list(memory.verify().problems)
             wrong += other(path.with_suffix(".jsonl").read_text(encoding="utf-8"), exported(memory, folder))
@@ -192,10 +192,18 @@ def damaged(path: Path, flips: int, seed: int = 1) -> Damage:
     """Change one byte in each of so many copies, in processes of their own: one that crashes is noticed."""
     chance, damage = random.Random(seed), Damage()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(path, Path(folder) / "m.rem"))
+        path = with_payloads(path, Path(folder) / "m.rem")
         with Memory(path, STRANGER) as memory:  # brings it to the present format and rules
             memory.reindex()
         return _damaged(path, flips, chance, damage)
+
+
+def with_payloads(path: Path, target: Path) -> Path:
+    """A copy of a store, and of the files of its caches and adapters."""
+    shutil.copy(path, target)
+    if (payloads := Path(f"{path}.payloads")).is_dir():
+        shutil.copytree(payloads, f"{target}.payloads")
+    return target
 
 
 def _damaged(path: Path, flips: int, chance: random.Random, damage: Damage) -> Damage:
@@ -206,16 +214,17 @@ def _damaged(path: Path, flips: int, chance: random.Random, damage: Damage) -> D
     if undamaged != ("without effect", []):
         damage.problems.append(f"the undamaged file: {undamaged}")
     for at in range(0, flips, _PER_CHILD):
-        _batch(image, places[at : at + _PER_CHILD], before, damage)
+        _batch(image, places[at : at + _PER_CHILD], before, damage, path)
     return damage
 
 
-def _batch(image: bytes, places: list[tuple[int, int]], before: dict[str, Any], damage: Damage) -> None:
+def _batch(image: bytes, places: list[tuple[int, int]], before: dict[str, Any], damage: Damage, whole: Path) -> None:
+    """`whole` is the store before the damage: its payloads are not damaged."""
     read_end, write_end = os.pipe()
     process = os.fork()
     if process == 0:
         try:
-            _child(image, places, before, write_end)
+            _child(image, places, before, write_end, whole)
         finally:
             os._exit(0)
     os.close(write_end)
@@ -232,15 +241,16 @@ def _batch(image: bytes, places: list[tuple[int, int]], before: dict[str, Any], 
         place, mask = places[len(answers)]
         damage.flips += 1
         damage.problems.append(f"byte {place} changed by {mask:#x}: the process ended with status {status}")
-        _batch(image, places[len(answers) + 1 :], before, damage)
+        _batch(image, places[len(answers) + 1 :], before, damage, whole)
 
 
-def _child(image: bytes, places: list[tuple[int, int]], before: dict[str, Any], out: int) -> None:
+def _child(image: bytes, places: list[tuple[int, int]], before: dict[str, Any], out: int, whole: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.rem"
         for place, mask in places:
             for old in path.parent.glob("m.rem*"):
-                old.unlink()
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+            with_payloads(whole, path)
             path.write_bytes(image[:place] + bytes((image[place] ^ mask,)) + image[place + 1 :])
             signal.alarm(_PATIENCE)  # a loop without end is a crash too
             try:

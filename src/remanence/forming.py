@@ -143,7 +143,9 @@ def _trained(
 
     with rooms.shelf.using((), lm):  # nobody answers with another adapter meanwhile
         made = derive(parents, lm, path, recipe=recipe, progress=told, stop=stop, **options)
-    prompts = {name: list(options[name]) for name in ("guard", "watch") if options.get(name)}
+    prompts: dict[str, Any] = {name: list(options[name]) for name in ("guard", "watch") if options.get(name)}
+    if "neighbours" in options:
+        prompts["neighbours"] = options["neighbours"]
     return replace(made, details={**made.details, "prompts": prompts})  # to train it again in the same way
 
 

@@ -61,7 +61,7 @@ def test_damage_of_a_text_is_noticed_and_is_a_finding_where_it_is_not(files, mon
         monkeypatch.setattr(Memory, "verify", lambda self: Checked({}, ()))
         monkeypatch.setattr(Audit, "verify", lambda self: Checked({}, ()))
         monkeypatch.setattr(Receipts, "list", lambda self: [])
-    files._batch(image, places, files.content(files.FOLDER / "v3.rem"), damage)
+    files._batch(image, places, files.content(files.FOLDER / "v3.rem"), damage, files.FOLDER / "v3.rem")
     assert damage.flips == 8
     assert len(damage.problems) == (8 if blind else 0)
     assert damage.outcomes == {"unnoticed" if blind else "found by verify": 8}

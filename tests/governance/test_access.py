@@ -12,7 +12,7 @@ from remanence.policies import Clearance, Policy
 from remanence.store.grants import Granted
 
 READING = {"recall", "ask", "get", "list", "history", "diff", "conflicts", "stats"}
-WRITING = {"add", "correct", "ingest", "extract", "pair", "consolidate"}
+WRITING = {"add", "correct", "ingest", "extract", "pair", "consolidate", "derive", "schedule"}
 AUDITING = {"audit", "receipts", "verify", "log", "stats"}
 
 
