@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
+from tests.local_models import own_taught, taught, taught_folder, taught_world  # noqa: F401 — fixtures
 
 from remanence import Memory
 from remanence.cubes import Extraction, Kind, MemCube, Provenance, Scope
@@ -26,7 +27,6 @@ from remanence.reading import readings
 from remanence.settings import Settings
 from remanence.store.parts import Reading
 from remanence.store.protocol import Store
-from tests.local_models import own_taught, taught, taught_folder, taught_world  # noqa: F401 — fixtures
 
 hypothesis_settings.register_profile("dev", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
